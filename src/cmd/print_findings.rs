@@ -42,7 +42,7 @@ pub fn print_count(
     Ok(exit(found))
 }
 
-/// Like [`print_count`], where nothing was changed. Says so to a person instead of that there are no findings.
+/// Like [`print_count`], for a check of no change: the human format names the reason instead of the count.
 pub fn print_unchanged(
     context: &Context,
     count: usize,

@@ -125,7 +125,7 @@ fn lacks_measurement(gate: &Gate, result: &GateResult) -> bool {
     }
 }
 
-/// Whether every rank of a job passed on a node of its own.
+/// Whether every rank of a job passed on another node.
 fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
     let nodes: BTreeSet<_> = result
         .ranks
@@ -189,7 +189,7 @@ mod tests {
             ..PerfResult::default()
         };
         assert!(is_outside_budget(&lost("node_tps_p50")));
-        // A smaller spread is no loss.
+        // A smaller spread is not a loss.
         assert!(!is_outside_budget(&lost("node_tps_spread_p50")));
     }
 

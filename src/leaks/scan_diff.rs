@@ -136,7 +136,7 @@ impl Scan<'_> {
         };
         let lines: Vec<&[u8]> = text.split(|b| *b == b'\n').collect();
         let hidden = |leak: &LeakFinding| !open.iter().any(|seen| seen.finding == leak.finding);
-        // Nobody has accepted a leak on an added line, even if the suppression was there before for another one.
+        // A leak on an added line is not accepted, even if the suppression was there before for another one.
         let proposed: Vec<LeakFinding> = all
             .iter()
             .filter(|leak| has_marker && is_added(leak) && hidden(leak))

@@ -58,7 +58,7 @@ pub struct Facts {
     pub done: Vec<String>,
     /// The pairs of contracts whose branches conflict.
     pub conflicts: Vec<Conflict>,
-    /// The ids of contracts that do not count, because nobody with write access wrote or adopted them.
+    /// The ids of contracts that do not count, because no person with write access wrote or adopted them.
     pub untrusted: BTreeSet<String>,
     /// The contracts in progress, by id.
     pub taken: BTreeMap<String, Taken>,

@@ -83,7 +83,7 @@ pub struct Options<'a> {
     pub color: bool,
     /// The last output of the gates that did not pass. Pages that are published never show it.
     pub tails: &'a [Tail],
-    /// The most bytes, if the caller adds text of its own. By default, the limit of the page.
+    /// The most bytes, if the caller adds text. By default, the limit of the page.
     pub room: Option<usize>,
 }
 

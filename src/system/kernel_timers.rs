@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs this test again in a process of its own, because the timers act on the whole process. Returns `None` in that process.
+    /// Runs this test again in a new process, because the timers act on the whole process. Returns `None` in that process.
     fn in_own_process(name: &str) -> Option<std::process::ExitStatus> {
         if std::env::var_os("NMOE_TEST_PROCESS").is_some() {
             return None;

@@ -239,7 +239,7 @@ fn concurrently_edited_pull_request_is_not_overwritten() {
     assert_eq!(api.writes().len(), 1);
 }
 
-/// REST has no conditional write, so an edit between the last reading and the write was lost without a word.
+/// REST has no conditional write, so an edit between the last reading and the write was lost silently.
 #[test]
 fn edit_that_crosses_the_write_is_reported() {
     let sandbox = sandbox();

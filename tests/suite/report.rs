@@ -419,7 +419,7 @@ fn hostile_names_are_escaped_in_summary() {
     assert!(names.len() >= 55, "{}", names.len());
     let plain = parse(&report(passed(&["cpu:import"]), "comment").exits(0).stdout);
     for name in &names {
-        // As a bundle, and in every other field for a name that has no form of its own, as ids and images have.
+        // As a bundle, and in every other field for a name, apart from ids and images, whose form is checked.
         let mut results = passed(&["cpu:hostile", "cpu:import"]);
         results["bundle"] = json!(name);
         results["overall"] = json!("invalid");

@@ -552,7 +552,7 @@ fn empty_folder_is_no_clean_answer() {
     whole().reports(": no file below it can be scanned");
 }
 
-/// A check of no change says so, and not that there are no findings. The documents for programs do not differ.
+/// A check of no change names the reason instead of a count. The documents for programs do not differ.
 #[test]
 fn check_of_no_change_says_so() {
     let sandbox = Sandbox::new();

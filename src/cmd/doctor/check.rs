@@ -19,7 +19,7 @@ pub struct Check {
     pub found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
-    /// The arguments of the command of this program that is the remedy.
+    /// The arguments of the command of this program that fixes it.
     #[serde(skip)]
     pub command: Option<Vec<String>>,
 }
@@ -50,7 +50,7 @@ impl Check {
         }
     }
 
-    /// Names the command of this program that is the remedy.
+    /// Names the command of this program that fixes it.
     pub fn with_command(self, arguments: &[&str]) -> Self {
         let command = arguments.iter().map(|&argument| argument.to_owned()).collect();
         Check {

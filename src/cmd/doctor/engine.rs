@@ -74,7 +74,7 @@ fn described(engine: &Engine) -> Result<String, EngineError> {
                 .collect();
             Ok(format!("{version}: {daemon}, {}", listed(&profiles)))
         }
-        // `podman info` would leave a process of its own behind.
+        // `podman info` would leave its own process behind.
         Kind::Podman => {
             let user = if rustix::process::geteuid().is_root() {
                 "started by root"
