@@ -112,7 +112,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let body = body(context, args)?;
     let document = contract(context, args, &body)?;
     let head = head(context, args, &git, &body)?;
-    let mut registry = context.registry()?;
+    let mut registry = match args.verify {
+        true => context.policy().registry_with_tree()?,
+        false => context.registry()?,
+    };
     let results = results(context, args, &git, &body, &head, &registry)?;
     if args.verify {
         let facts = gather::facts_with(context, registry.root.take().map(RegistryIndex::new))?;

@@ -74,7 +74,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// last output of the gates that did not pass, from the logs next to the files.
 fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)> {
     // A report needs no registry, but results of this one must fit it.
-    let registry = context.registry().ok();
+    let registry = context.registry();
     let mut parts = Vec::new();
     let mut tails = Vec::new();
     let mut paths = args.results.clone();
@@ -88,7 +88,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)
     for path in &paths {
         let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
-            let part = input_files::for_report(&file, registry.as_ref())?;
+            let part = input_files::for_report(&file, registry.as_ref().ok())?;
             tails.extend(run::tails(&file, &part));
             parts.push(part);
         }
@@ -102,7 +102,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)
         let results = merge_results::merge(parts, None).map_err(unusable)?;
         return Ok((results, tails));
     }
-    let selection = select::resolve(&context.registry()?.value, &request)?;
+    let selection = select::resolve(&registry?.value, &request)?;
     let whole = Whole {
         bundle: selection.bundle.as_deref(),
         gate_ids: &selection.gate_ids,
