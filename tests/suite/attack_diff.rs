@@ -489,6 +489,11 @@ fn t19_baseline_becomes_a_link() {
 #[test]
 fn error_of_git_is_its_cause() {
     let sandbox = begun();
+    sandbox.file("nmoe/moe.py", "a\n");
+    // Keeps the MoE path from being empty.
+    sandbox.file("nmoe/model.py", "b = 1\n");
+    commit(&sandbox, "files");
+    sandbox.git(["branch", "-f", "base"]);
     sandbox.file("nmoe/moe.py", "b\n");
     commit(&sandbox, "change");
     let id = sandbox.git(["rev-parse", "HEAD:nmoe/moe.py"]);
