@@ -105,13 +105,11 @@ pub fn impossible_pass(
     if gate.needs_target() && evidence.target.is_none() {
         return Some("needs a target, and none was found");
     }
-    if !evidence.rehearsal && lacks_measurement(gate, result) {
-        return Some("has no result of what its kind measures");
-    }
     let is_job = registry.submits(gate).is_ok_and(|executor| executor.is_some());
     (is_job && !has_all_ranks(gate, result)).then_some("ran in a job, and not every node passed")
 }
 
+<<<<<<< HEAD
 /// Whether the result lacks what a pass of this kind of gate always has.
 fn lacks_measurement(gate: &Gate, result: &GateResult) -> bool {
     match gate.kind {
@@ -126,6 +124,9 @@ fn lacks_measurement(gate: &Gate, result: &GateResult) -> bool {
 }
 
 /// Whether every rank of a job passed on another node.
+=======
+/// Whether every rank of a job passed on a node of its own.
+>>>>>>> parent of 229f798 (results: refuse a pass of a comparison without its measurement)
 fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
     let nodes: BTreeSet<_> = result
         .ranks
@@ -191,27 +192,5 @@ mod tests {
         assert!(is_outside_budget(&lost("node_tps_p50")));
         // A smaller spread is not a loss.
         assert!(!is_outside_budget(&lost("node_tps_spread_p50")));
-    }
-
-    #[test]
-    fn pass_of_comparison_needs_its_measurement() {
-        let gate = |kind: &str| -> Gate {
-            serde_json::from_value(serde_json::json!({"tier": "a", "kind": kind})).unwrap()
-        };
-        let pass = GateResult::new(Verdict::Pass, None);
-        assert!(!lacks_measurement(&gate("command"), &pass));
-        for kind in ["perf", "kernel", "numeric"] {
-            assert!(lacks_measurement(&gate(kind), &pass), "{kind}");
-        }
-        let compared = |budget_pct| GateResult {
-            perf: Some(PerfResult {
-                delta_pct: Some(-1.0),
-                budget_pct,
-                ..PerfResult::default()
-            }),
-            ..GateResult::new(Verdict::Pass, None)
-        };
-        assert!(!lacks_measurement(&gate("perf"), &compared(Some(-10.0))));
-        assert!(lacks_measurement(&gate("perf"), &compared(None)));
     }
 }
