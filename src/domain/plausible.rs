@@ -109,24 +109,7 @@ pub fn impossible_pass(
     (is_job && !has_all_ranks(gate, result)).then_some("ran in a job, and not every node passed")
 }
 
-<<<<<<< HEAD
-/// Whether the result lacks what a pass of this kind of gate always has.
-fn lacks_measurement(gate: &Gate, result: &GateResult) -> bool {
-    match gate.kind {
-        GateKind::Command | GateKind::External => false,
-        GateKind::Perf => {
-            let perf = result.perf.as_ref();
-            perf.is_none_or(|perf| perf.delta_pct.is_none() || perf.budget_pct.is_none())
-        }
-        GateKind::Kernel => result.kernel_checks.is_empty(),
-        GateKind::Numeric => result.numeric.is_none(),
-    }
-}
-
 /// Whether every rank of a job passed on another node.
-=======
-/// Whether every rank of a job passed on a node of its own.
->>>>>>> parent of 229f798 (results: refuse a pass of a comparison without its measurement)
 fn has_all_ranks(gate: &Gate, result: &GateResult) -> bool {
     let nodes: BTreeSet<_> = result
         .ranks
