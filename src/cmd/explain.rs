@@ -114,9 +114,8 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                         print(Text::new().line(name).line("").wrapped(says, 0))?;
                         return Ok(Exit::Passed);
                     }
-                    let known = tables.iter().flat_map(|(_, t)| t.iter()).map(|c| c.id);
-                    let known = known.chain(Reason::ALL.iter().map(|r| r.as_str()));
-                    let meant = nearest(name, known.chain(words::WORDS.iter().map(|(word, _)| *word)));
+                    let known = names();
+                    let meant = nearest(name, known.iter().map(String::as_str));
                     let hint = meant.map_or_else(String::new, |m| format!("; {}", did_you_mean(m)));
                     bail!(
                         "cannot explain `{name}`: no code or word has this name{hint}\nhelp: `nmoe-gates explain` lists all"

@@ -91,6 +91,11 @@ pub fn is_image(image: &str) -> bool {
     digest(image).is_some()
 }
 
+/// Whether a text is an image by name and digest, which another machine can download.
+pub fn is_named_image(image: &str) -> bool {
+    is_image(image) && image.contains('@')
+}
+
 /// Whether a text is an amount of memory, such as `64g`.
 pub fn is_memory(text: &str) -> bool {
     text.strip_suffix(['m', 'g'])

@@ -58,17 +58,11 @@ impl Rank {
 
 /// Whether a rank found other code or is another version of this tool than `run`.
 pub fn differs(wanted: &Evidence, found: &Evidence) -> bool {
-    let code = |e: &Evidence| {
-        (
-            e.head.clone(),
-            e.base.clone(),
-            e.merge.clone(),
-            e.tree.clone(),
-            e.dirty,
-        )
-    };
+    fn code(e: &Evidence) -> impl PartialEq + '_ {
+        (&e.head, &e.base, &e.merge, &e.tree, e.dirty, &e.tool)
+    }
     // Registry, contract and nonce of a rank come from the folder of the job, so a comparison would prove nothing.
-    code(wanted) != code(found) || wanted.tool != found.tool
+    code(wanted) != code(found)
 }
 
 /// Whether two ranks have different machines or kernels.

@@ -128,7 +128,7 @@ impl<'a> Waiting<'a> {
     /// Waits until every rank has reported. Returns the ending of the job if that does not happen.
     fn until_reported(&mut self, id: &str, supervisor: &mut Supervisor) -> Option<Ending> {
         let submitted = Instant::now();
-        let poll = Duration::from_secs(self.executor.poll_s.max(1));
+        let poll = self.poll();
         let mut ticked = submitted;
         let mut first_ready: Option<Instant> = None;
         loop {
@@ -206,7 +206,7 @@ impl<'a> Waiting<'a> {
 
     /// Waits until the job of ranks that all reported has ended.
     fn until_ended(&mut self, id: &str, supervisor: &mut Supervisor) -> Ending {
-        let poll = Duration::from_secs(self.executor.poll_s.max(1));
+        let poll = self.poll();
         let until = Instant::now() + GONE.max(3 * poll);
         let since = self.asked.map(|asked| asked.elapsed());
         let mut pause = SETTLE.max(since.map_or(Duration::ZERO, |since| poll.saturating_sub(since)));
@@ -261,9 +261,13 @@ impl<'a> Waiting<'a> {
         }
     }
 
+    /// How long to wait between two questions to the scheduler.
+    fn poll(&self) -> Duration {
+        Duration::from_secs(self.executor.poll_s.max(1))
+    }
+
     fn cancel(&self, supervisor: &mut Supervisor) {
-        let poll = Duration::from_secs(self.executor.poll_s);
-        if !cancel(self.scheduler, self.job.name, poll) {
+        if !cancel(self.scheduler, self.job.name, self.poll()) {
             let line = format_args!(
                 "job: {} may still be there: the scheduler did not confirm its end",
                 self.job.name

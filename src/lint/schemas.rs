@@ -158,7 +158,7 @@ const IMAGE: SchemaType = SchemaType::Text(Some(TextRule {
 
 /// The image of pods, which a cluster downloads by name.
 const POD_IMAGE: SchemaType = SchemaType::Text(Some(TextRule {
-    good: |image| container::is_image(image) && image.contains('@'),
+    good: container::is_named_image,
     code: &IMAGE_WITHOUT_DIGEST,
     must_be: "an image by name and digest: `NAME@sha256:…`",
 }));

@@ -69,26 +69,26 @@ pub fn new_findings(
     Ok((sources, findings.into_iter().filter(is_new).collect()))
 }
 
+/// Returns the id and the name of a file that `git ls-tree` lists.
+fn blob(entry: &str) -> Option<(&str, &str)> {
+    let (kind, name) = entry.split_once('\t')?;
+    Some((kind.split_once(" blob ")?.1, name))
+}
+
 /// Checks the workflows of a commit.
 fn of_commit(git: &Git, commit: &CommitId) -> Result<(Vec<Source>, Vec<Finding>), GitError> {
     let is_workflow = |name: &str| name.ends_with(".yml") || name.ends_with(".yaml");
     let listed = git.bytes(["ls-tree", "-z", "--full-tree", commit, &format!("{WORKFLOWS}/")])?;
     let mut sources = Vec::new();
     for entry in String::from_utf8_lossy(&listed).split('\0') {
-        let Some((kind, name)) = entry.split_once('\t').filter(|(_, name)| is_workflow(name)) else {
-            continue;
-        };
-        if let Some(id) = kind.split_once(" blob ").map(|(_, id)| id) {
+        if let Some((id, name)) = blob(entry).filter(|(_, name)| is_workflow(name)) {
             sources.push(source(git, id, name)?);
         }
     }
     let actions = workflows::actions(&sources, |name| {
         let listed = git.bytes(["ls-tree", "-z", "--full-tree", commit, "--", name])?;
         let listed = String::from_utf8_lossy(&listed);
-        let file = listed
-            .split_once('\t')
-            .and_then(|(kind, _)| kind.split_once(" blob "));
-        file.map(|(_, id)| diff::blob(git, id)).transpose()
+        blob(&listed).map(|(id, _)| diff::blob(git, id)).transpose()
     })?;
     let findings = workflows::lint_all(&sources, &actions);
     Ok((sources, findings))

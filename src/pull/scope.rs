@@ -31,7 +31,7 @@ pub fn of_document(
 }
 
 /// Checks what a branch changed since it left its base.
-pub fn between(git: &Git, contract: &Contract, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
+fn between(git: &Git, contract: &Contract, base: &str, head: &str) -> anyhow::Result<Vec<Finding>> {
     since(git, contract, &revisions::merge_base(git, base, head)?, head)
 }
 

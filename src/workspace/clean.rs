@@ -118,9 +118,9 @@ fn by_branch(git: &Git) -> Result<BTreeMap<String, Worktree>, GitError> {
 /// # Errors
 /// git fails.
 pub fn other_worktrees(git: &Git) -> anyhow::Result<HashMap<String, String>> {
-    let here = git.text(["rev-parse", "--path-format=absolute", "--show-toplevel"])?;
+    let here = git.top()?;
     let all = by_branch(git)?.into_iter();
-    let others = all.filter(|(_, tree)| tree.path != Path::new(&here) && tree.path.exists());
+    let others = all.filter(|(_, tree)| tree.path != here && tree.path.exists());
     Ok(others
         .map(|(branch, tree)| (branch, tree.path.display().to_string()))
         .collect())

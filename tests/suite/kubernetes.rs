@@ -424,3 +424,30 @@ fn wait_for(done: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn image_of_pods_needs_name_and_digest() {
+    let fixture = RunFixture::new();
+    let digest = format!("sha256:{}", "a".repeat(64));
+    for (image, is_refused) in [
+        (digest.clone(), true),
+        (format!("example.org/gates@{digest}"), false),
+    ] {
+        let registry = format!(
+            "[meta]\nversion = \"1\"\ntarget = \"b200\"\n[executor.pods]\nkind = \"kubernetes\"\n\
+             [executor.pods.kubernetes]\nimage = \"{image}\"\nclaim = \"c\"\nmount = \"/m\"\n[gates]\n[bundles]\n"
+        );
+        fixture.sandbox.file("pods.toml", registry);
+        let out = fixture
+            .sandbox
+            .gates(["lint", "registry", "pods.toml", "--format", "json"])
+            .run()
+            .any_code()
+            .json();
+        let findings = out["findings"].as_array().unwrap();
+        let refused = findings
+            .iter()
+            .any(|finding| finding["code"] == "image-without-digest");
+        assert_eq!(refused, is_refused, "{image}: {out}");
+    }
+}

@@ -175,11 +175,11 @@ fn next(context: &Context, path: &Path, results: &Results) -> Vec<NextStep> {
         let tip = git.commit(&format!("refs/remotes/{remote}/{branch}")).ok()?;
         tip.map(|_| branch)
     };
-    let Ok(top) = git.text(["rev-parse", "--path-format=absolute", "--show-toplevel"]) else {
+    let Ok(top) = git.top() else {
         return Vec::new();
     };
     // `start` names the same file.
-    let file = format!("{top}.md");
+    let file = format!("{}.md", top.display());
     if Path::new(&file).exists()
         && let Some(branch) = pushed()
     {

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use crate::domain::container::digest;
+use crate::domain::container::is_named_image;
 use crate::domain::executor::KubernetesOptions;
 use crate::executor::kubernetes::api::Api;
 use crate::executor::kubernetes::config::Config;
@@ -179,7 +179,7 @@ impl Kubernetes {
                 self.submission.options.mount
             )));
         }
-        if digest(&self.submission.options.image).is_none() {
+        if !is_named_image(&self.submission.options.image) {
             return Err(SchedulerError::Unsuitable("the image has no digest".to_owned()));
         }
         let user = self.user()?;

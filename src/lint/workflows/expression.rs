@@ -41,6 +41,11 @@ impl Limit<'_> {
         self.left.set(self.left.get().saturating_sub(units));
         self.left.get() > 0
     }
+
+    /// Whether the budget allows values of this length.
+    fn pays_for(self, values: &[String]) -> bool {
+        self.spend(values.iter().map(String::len).sum::<usize>() / 64)
+    }
 }
 
 /// Access to a member by index: `github.event['pull_request']`.
@@ -92,8 +97,7 @@ impl Scope<'_> {
             let (expression, after) = after.split_once("}}").unwrap_or((after, ""));
             let ends = self.evaluate(&dotted(expression), limit);
             values = product(&values, before, &ends);
-            let bytes: usize = values.iter().map(String::len).sum();
-            if !limit.spend(bytes / 64) {
+            if !limit.pays_for(&values) {
                 return unknown();
             }
             rest = after;
@@ -101,8 +105,7 @@ impl Scope<'_> {
         for value in &mut values {
             value.push_str(rest);
         }
-        let bytes: usize = values.iter().map(String::len).sum();
-        if limit.spend(bytes / 64) {
+        if limit.pays_for(&values) {
             values
         } else {
             unknown()

@@ -278,7 +278,11 @@ impl<'a> Flow<'a> {
             self.download(&command, &mut reading);
             let reads_files = self.files.is_some() && has(&shell::READS, &command);
             let by_code = is_javascript && self.is_change(&command);
-            let known = self.mark(&command, &names).contains(MARK) || by_code;
+            let is_known = match plain == command {
+                true => marked.contains(MARK),
+                false => self.mark(&command, &names).contains(MARK),
+            };
+            let known = is_known || by_code;
             if known || reads_files || self.applies() && has(&LOOKS_UP, &command) {
                 tainted = true;
                 for name in shell::assigned(&command) {

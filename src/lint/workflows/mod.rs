@@ -27,6 +27,7 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
 
 pub use codes::{STALE_CHOICES, TABLE};
+use flow::Events;
 use job::{Job, Setting, Step, Taken};
 use runner::Runner;
 use sink::Sink;
@@ -140,7 +141,8 @@ fn judge_all(tree: &Node, setting: &Setting, actions: &job::Actions, sink: &mut 
     let jobs = job::all(tree, setting, actions);
     runtime::of_action(tree, sink);
     permissions(tree, &jobs, sink);
-    let is_called_only = setting.events.is_open && tree.get("on").is_some_and(is_call_only);
+    let own = Events::of(tree);
+    let is_called_only = setting.events.is_open && own.is_open && own.names.is_empty();
     for job in &jobs {
         judge(job, sink);
         check_name::judge(job, is_called_only, sink);
@@ -152,19 +154,6 @@ fn judge_all(tree: &Node, setting: &Setting, actions: &job::Actions, sink: &mut 
             pinned(step, sink);
             runtime::judge(step, sink);
         }
-    }
-}
-
-/// Whether nothing but a call starts the workflow.
-fn is_call_only(on: &Node) -> bool {
-    const CALL: &str = "workflow_call";
-    let is_call = |text: &str| text == CALL;
-    match on.entries() {
-        [] => {
-            on.text().is_some_and(is_call)
-                || on.texts().all(|(text, _)| is_call(text)) && !on.items().is_empty()
-        }
-        entries => entries.iter().all(|entry| is_call(&entry.key)),
     }
 }
 
