@@ -95,6 +95,11 @@ pub enum GitError {
         "cannot find the base branch `{0}`\nhelp: name it with `--base REV`, or set `naming.base` in the settings"
     )]
     NoBase(String),
+    /// The remote does not have the base branch.
+    #[error(
+        "cannot find the base: the remote `{0}` has no branch `{1}`\nhelp: correct `naming.remote` or `naming.base` in the settings"
+    )]
+    NoRemoteBase(String, String),
     /// Two commits have no merge base.
     #[error("cannot compare {0} with {1}: they have no common history\nhelp: fetch more of it")]
     Unrelated(String, String),
@@ -458,6 +463,11 @@ impl Git {
     /// Returns the id of the tree without files, in the object format of the repository. git knows this tree without storing it.
     pub fn empty_tree(&self) -> Result<CommitId, GitError> {
         self.id(["hash-object", "-t", "tree", "/dev/null"])
+    }
+
+    /// Whether a revision names a commit that is here.
+    pub fn has_commit(&self, revision: &str) -> bool {
+        self.commit(revision).is_ok_and(|commit| commit.is_some())
     }
 
     /// Returns the full id of the commit that a revision names; `None` if the commit does not exist or the text is an option.

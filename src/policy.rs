@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::document::{self, Defect, Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::ids::{CommitId, Sha256, short};
-use crate::domain::next_step::shell_line;
+use crate::domain::next_step::{own_line, shell_line};
 use crate::domain::paths;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::{Resolution, Source};
@@ -47,10 +47,11 @@ impl<T> Loaded<T> {
 /// Makes the error of a document without a valid value. The lint with the name of `kind` explains more.
 pub fn unusable(source: &document::Source, defect: &Defect, kind: &str) -> anyhow::Error {
     anyhow!(
-        "cannot use the {kind} {}, line {}: {}\nhelp: `nmoe-gates lint {kind}`",
+        "cannot use the {kind} {}, line {}: {}\nhelp: `{}`",
         source.name().unwrap_or("-"),
         source.place(defect.span.start).line,
-        defect.message
+        defect.message,
+        own_line(&["lint", kind])
     )
 }
 

@@ -21,10 +21,9 @@ use crate::domain::contract::Contract;
 use crate::domain::exit::Exit;
 use crate::domain::finding::{Finding, FindingJson, Severity};
 use crate::domain::ids::{ContractId, GateId};
-use crate::domain::next_step::{NextStep, Who};
+use crate::domain::next_step::{NextStep, Who, own_line};
 use crate::domain::registry::{Registry, Tier};
 use crate::domain::results::Results;
-use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::revisions;
 use crate::github::api::GitHub;
@@ -131,7 +130,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         findings.push(
             Finding::new(&codes::NO_RESULTS, message)
                 .severity(Severity::Warning)
-                .help("run them: `nmoe-gates run --tier a`"),
+                .help(format!("run them: `{}`", own_line(&["run", "--tier", "a"]))),
         );
     }
     let mut text = attestation::fill(&body.description, &wanted)?;
@@ -263,11 +262,8 @@ fn results(
         .map(|path| input_files::recorded(path, Some(registry)))
         .collect::<anyhow::Result<_>>()?;
     if let (true, Some((github, snapshot))) = (args.results.is_empty(), &body.pull) {
-        let naming = Naming {
-            base: snapshot.pull.base.branch.clone(),
-            ..context.settings()?.naming
-        };
-        let base = revisions::base(git, &naming)?;
+        let remote = context.settings()?.naming.remote;
+        let base = revisions::base_of(git, &remote, &snapshot.pull.base.branch)?;
         let trust = Trust {
             registry,
             publish: &Revision::Commit(git, &base).settings()?.publish,
@@ -332,7 +328,7 @@ fn next(
         NextStep::run(Who::Author, "push the branch", command)
     };
     match (&args.write, &body.pull) {
-        (Some(_), _) if branch.as_ref() == Some(&naming.base) => next.push(NextStep::run(
+        (Some(_), _) if branch.as_deref() == Some(naming.base.as_str()) => next.push(NextStep::run(
             Who::Author,
             format!(
                 "move the work to the branch that this makes: `{}` is the base",

@@ -57,6 +57,9 @@ pub struct Unlisted {
     pages: bool,
 }
 
+/// Names of codes in the release before, with their present names.
+const RENAMED: [(&str, &str); 1] = [("stale-evidence", "evidence-stale")];
+
 /// Returns every table of codes with its heading in the documentation.
 fn tables() -> Vec<(&'static str, &'static [&'static Code])> {
     let mut tables = lint::codes::TABLES.to_vec();
@@ -86,6 +89,13 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
         Some("environment") if as_json => return print_value(&variables_object()),
         Some("environment") => environment(),
         Some(name) => {
+            let renamed = RENAMED.iter().find(|(old, _)| *old == name);
+            let name = renamed.map_or(name, |(_, new)| new);
+            if let Some((old, new)) = renamed {
+                context.note(format_args!(
+                    "`{old}` is now `{new}`; the next release does not know the old name"
+                ));
+            }
             let code = tables.iter().flat_map(|(_, t)| t.iter()).find(|c| c.id == name);
             let reason = Reason::ALL.iter().find(|r| r.as_str() == name);
             let spelled = name.replace([' ', '-'], "_");

@@ -415,7 +415,7 @@ fn default_branch(git: &Git) -> String {
         .ok()
         .and_then(|name| name.strip_prefix("origin/").map(str::to_owned))
         .or_else(|| git.text(["symbolic-ref", "--short", "HEAD"]).ok())
-        .unwrap_or_else(|| settings::Naming::default().base)
+        .unwrap_or_else(|| settings::Naming::default().base.into())
 }
 
 fn human(steps: &[Step], dry_run: bool, left: usize) -> Text {

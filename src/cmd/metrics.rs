@@ -11,6 +11,7 @@ use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::domain::exit::Exit;
 use crate::domain::metric::{Direction, Metric, NODE_TPS};
+use crate::domain::next_step::own_line;
 use crate::domain::preset::Preset;
 use crate::gate::metrics::{Encoding, Measured, Meter, Unread};
 use crate::perf::samples;
@@ -176,7 +177,10 @@ fn readers(context: &Context, args: &TryArgs) -> anyhow::Result<Vec<Reader>> {
     if let Some(id) = &args.gate {
         let registry = context.registry()?.value;
         let gate = registry.gates.get(id).ok_or_else(|| {
-            anyhow!("cannot read the metrics of `{id}`: the registry has no such gate\nhelp: `nmoe-gates gates list` prints all")
+            anyhow!(
+                "cannot read the metrics of `{id}`: the registry has no such gate\nhelp: `{}` prints all",
+                own_line(&["gates", "list"])
+            )
         })?;
         asked.extend(gate.reads());
         if asked.iter().all(|m| m.name != NODE_TPS) {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::cmd::context::Context;
 use crate::cmd::state_dir::state_dir;
-use crate::domain::ids::{CommitId, Revision};
+use crate::domain::ids::{BranchName, CommitId, Revision};
 use crate::domain::noise::NoiseTable;
 use crate::domain::paths;
 use crate::gate::engine::PerfTerms;
@@ -23,15 +23,15 @@ use crate::perf::renewal;
 pub fn resolve(context: &Context, revision: Option<&Revision>) -> anyhow::Result<Result<CommitId, ArmError>> {
     let naming = context.settings()?.naming;
     let base = std::env::var("GITHUB_BASE_REF").ok().filter(|b| !b.is_empty());
-    let branches: Vec<String> = std::iter::once(naming.base)
+    let branches: Vec<String> = std::iter::once(naming.base.into())
         .chain(base)
         .flat_map(|branch| {
             let remote = &naming.remote;
             [
                 branch.clone(),
                 format!("{remote}/{branch}"),
-                format!("refs/heads/{branch}"),
-                format!("refs/remotes/{remote}/{branch}"),
+                BranchName::local_ref(&branch),
+                BranchName::remote_ref(remote, &branch),
             ]
         })
         .collect();

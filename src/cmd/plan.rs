@@ -133,7 +133,7 @@ pub fn untrusted(
     let authors = context.settings()?.contracts.authors;
     let is_outsider = |n: &usize| {
         let outsider = documents[*n].outsider.as_ref();
-        outsider.is_some_and(|login| !authors.contains(login))
+        outsider.is_some_and(|login| !authors.iter().any(|author| author == login))
     };
     let of_outsiders: Vec<usize> = wanted.filter(is_outsider).collect();
     let mut warnings = BTreeMap::new();

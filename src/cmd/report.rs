@@ -11,6 +11,7 @@ use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::run;
 use crate::domain::exit::Exit;
+use crate::domain::next_step::own_line;
 use crate::domain::results::Results;
 use crate::domain::verdict::Verdict;
 use crate::gate::select::{self, Request};
@@ -81,7 +82,10 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)
     if paths.is_empty() {
         let last = run::default_results(&context.subject)?;
         if !last.is_file() {
-            bail!("cannot report: no run is recorded for this checkout\nhelp: `nmoe-gates run --tier a`");
+            bail!(
+                "cannot report: no run is recorded for this checkout\nhelp: `{}`",
+                own_line(&["run", "--tier", "a"])
+            );
         }
         paths.push(last);
     }

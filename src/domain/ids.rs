@@ -162,6 +162,8 @@ validated! {
     GateId, is_gate_id, "letters, digits, `_`, `.`, `-` and `:`, 64 at most";
     /// The name of a branch, tag or commit.
     Revision, is_revision, "the name of a branch, tag or commit";
+    /// The name of a branch.
+    BranchName, is_branch_name, "the name of a branch";
     /// The value of an option for a scheduler.
     JobOption, is_job_option, "letters, digits and `_.,:=+*&|()[]/-`, not with `-` at the beginning";
     /// The name of an environment variable.
@@ -181,6 +183,33 @@ impl MetricName {
     /// Returns the name of the median throughput of a node.
     pub fn node_tps_p50() -> MetricName {
         MetricName(Self::NODE_TPS_P50.to_owned())
+    }
+}
+
+impl BranchName {
+    /// Returns the name of the base branch without settings.
+    pub fn master() -> BranchName {
+        BranchName("master".to_owned())
+    }
+
+    /// Returns the ref of a branch in a repository.
+    pub fn local_ref(branch: &str) -> String {
+        format!("refs/heads/{branch}")
+    }
+
+    /// Returns the ref of a branch of a remote, as of the last fetch.
+    pub fn remote_ref(remote: &str, branch: &str) -> String {
+        format!("refs/remotes/{remote}/{branch}")
+    }
+}
+
+impl Login {
+    /// The login of the token of a workflow.
+    pub const ACTIONS: &str = "github-actions[bot]";
+
+    /// Returns the login of the token of a workflow.
+    pub fn actions() -> Login {
+        Login(Self::ACTIONS.to_owned())
     }
 }
 
@@ -299,6 +328,12 @@ fn is_revision(text: &str) -> bool {
             .all(|c| !c.is_control() && !matches!(c, ' ' | ':' | '?' | '*' | '[' | '\\'))
 }
 
+/// Whether git accepts a text as the name of a branch.
+fn is_branch_name(text: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    is_revision(text) && !text.contains(['~', '^']) && text != "@" && text.split('/').all(is_part)
+}
+
 fn is_login(text: &str) -> bool {
     let login = text.strip_suffix("[bot]").unwrap_or(text);
     login.len() <= 39 && is_made_of(login, |c| c.is_ascii_alphanumeric() || c == '-')
@@ -326,6 +361,14 @@ mod tests {
                 && !JobOption::is_valid("$(x)")
         );
         assert!(Revision::is_valid("origin/master") && !Revision::is_valid("--output=x"));
+        for branch in ["master", "release/1.2", "issue/03a-attention"] {
+            assert!(BranchName::is_valid(branch), "{branch}");
+        }
+        for branch in [
+            "", "-x", "a b", "a//b", "/a", "a/", "a..b", "a.lock", "a/.b", "HEAD~1", "@",
+        ] {
+            assert!(!BranchName::is_valid(branch), "{branch}");
+        }
         let error = serde_json::from_str::<Sha256>("\"abc\"").unwrap_err().to_string();
         assert!(error.contains("64 lower-case hex digits"), "{error}");
     }

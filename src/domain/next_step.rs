@@ -111,7 +111,12 @@ fn completed<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Vec<String> 
 
 /// Formats a command of this program, such as `doctor`, with the directories of this invocation.
 pub fn own_line(arguments: &[&str]) -> String {
-    shell_line(&completed([&[PROGRAM], arguments].concat()))
+    step_line(&[&[PROGRAM], arguments].concat())
+}
+
+/// Formats a command of this program or of git with the directories of this invocation.
+pub fn step_line(argv: &[&str]) -> String {
+    shell_line(&completed(argv.iter().copied()))
 }
 
 /// The next step of the work.

@@ -4,25 +4,23 @@
 
 use crate::domain::contract::Risk;
 use crate::domain::finding::Severity;
+use crate::domain::metric::NODE_TPS;
 use crate::domain::noise::metric_name;
 use crate::domain::results::PerfMethod;
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::{Reason, Verdict};
 
-/// The comparison of each metric as one line. The lines name the metric if there are several.
+/// The comparison of each metric as one line.
 pub fn lines(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> Vec<String> {
-    if perf.also.is_empty() {
-        return vec![sentence(perf, verdict, reason)];
-    }
     let (own, own_reason) = own_verdict(perf, verdict, reason);
-    let main = format!(
-        "{}: {}",
-        metric_name(&perf.metric),
-        sentence(perf, own, own_reason)
-    );
-    let further = perf.also.iter().map(|f| {
-        let line = sentence(&f.comparison(), f.status, f.reason);
-        format!("{}: {line}", f.metric)
+    let main = sentence(perf, own, own_reason);
+    let further = perf.also.iter().map(|further| {
+        let comparison = further.comparison();
+        let line = sentence(&comparison, further.status, further.reason);
+        match comparison.delta_pct {
+            Some(_) => line,
+            None => format!("{}: {line}", further.metric),
+        }
     });
     std::iter::once(main).chain(further).collect()
 }
@@ -37,9 +35,13 @@ pub fn own_verdict(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) 
 
 /// The comparison as one line, for a prompt and a log.
 pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> String {
-    let Some(mut text) = verdict_line(perf, verdict) else {
+    let Some(line) = verdict_line(perf, verdict) else {
         let why = reason.map_or(String::new(), |r| format!(" ({})", r.as_str()));
         return format!("nothing measured: {}{why}", verdict.as_str());
+    };
+    let mut text = match subject(perf) {
+        "" => line,
+        subject => format!("{subject} {line}"),
     };
     if reason == Some(Reason::TotalTime)
         && let Some(total) = perf.total_delta_pct
@@ -59,25 +61,47 @@ pub fn sentence(perf: &PerfResult, verdict: Verdict, reason: Option<Reason>) -> 
     text
 }
 
-/// The change, its interval, the budget and the verdict: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
+/// What changed: `throughput`, or the name of another metric.
+pub fn subject(perf: &PerfResult) -> &str {
+    match metric_name(&perf.metric) {
+        NODE_TPS => "throughput",
+        name => name,
+    }
+}
+
+/// The change, its interval, the budget and the verdict: «change −1.4 % (96 % interval −2.3 to −0.5 %), allowed −10 %: pass».
 ///
 /// All have as many decimals as it takes to see on which side of the budget the change and the ends of the interval lie.
 pub fn verdict_line(perf: &PerfResult, verdict: Verdict) -> Option<String> {
-    let delta = perf.delta_pct?;
     let ends = perf.interval_pct.map_or(Vec::new(), |i| i.to_vec());
     let edge = perf.budget_pct.map(|b| perf.direction.edge_pct(b));
     let fewest = perf.budget_pct.map_or(1, written_decimals);
-    let decimals = decimals(&[&[delta], ends.as_slice()].concat(), edge, fewest);
-    let mut text = format!("{} %", signed(delta, decimals));
-    if let Some([low, high]) = perf.interval_pct {
-        let (low, high) = (signed(low, decimals), signed(high, decimals));
-        text.push_str(&format!(", between {low} and {high}"));
-    }
-    if let Some(budget) = perf.budget_pct {
-        text.push_str(&format!(", budget {}", shortest(budget)));
+    let decimals = decimals(&[&[perf.delta_pct?], ends.as_slice()].concat(), edge, fewest);
+    let mut text = measured(perf, decimals)?;
+    if let Some(edge) = edge {
+        text.push_str(&format!(", allowed {} %", shortest(edge)));
     }
     text.push_str(&format!(": {}", verdict.as_str()));
     Some(text)
+}
+
+/// The change and its interval.
+fn measured(perf: &PerfResult, decimals: usize) -> Option<String> {
+    let change = signed(perf.delta_pct?, decimals);
+    let Some([low, high]) = perf.interval_pct else {
+        return Some(format!("change {change} %"));
+    };
+    // Measurements that repeat exactly have no variance, so they have no interval.
+    if perf.confidence_pct == Some(100.0) && low == high {
+        return Some(format!("change {change} % (exact)"));
+    }
+    let confidence = perf.confidence_pct.map_or(String::new(), |confidence| {
+        format!("{} % ", (confidence * 10.0).round() / 10.0)
+    });
+    let (low, high) = (signed(low, decimals), signed(high, decimals));
+    Some(format!(
+        "change {change} % ({confidence}interval {low} to {high} %)"
+    ))
 }
 
 /// Returns a note if a pass is nevertheless slower.
@@ -126,13 +150,9 @@ fn written_decimals(budget: f64) -> usize {
         .map_or(1, |(_, digits)| digits.len().clamp(1, 6))
 }
 
-/// The pairs so far in words, before a verdict: «−1.4 %, between −2.3 and −0.5».
+/// The pairs so far in words, before a verdict: «change −1.4 % (98.4 % interval −2.3 to −0.5 %)».
 pub fn interim(perf: &PerfResult) -> String {
-    let delta = perf.delta_pct.map_or("nothing measured".to_owned(), change);
-    match perf.interval_pct {
-        Some([low, high]) => format!("{delta}, between {} and {}", signed(low, 1), signed(high, 1)),
-        None => delta,
-    }
+    measured(perf, 1).unwrap_or_else(|| "nothing measured".to_owned())
 }
 
 /// A change in percent: «−1.4 %».
@@ -176,7 +196,9 @@ mod tests {
     fn measured() -> PerfResult {
         PerfResult {
             delta_pct: Some(-1.4),
+            metric: "node_tps_p50".to_owned(),
             interval_pct: Some([-2.3, -0.5]),
+            confidence_pct: Some(96.0),
             budget_pct: Some(-10.0),
             method: PerfMethod::Paired,
             calibrated: true,
@@ -188,7 +210,7 @@ mod tests {
     fn a_verdict_reads_as_a_sentence() {
         assert_eq!(
             sentence(&measured(), Verdict::Pass, None),
-            "−1.4 %, between −2.3 and −0.5, budget −10: pass"
+            "throughput change −1.4 % (96 % interval −2.3 to −0.5 %), allowed −10 %: pass"
         );
         let tight = PerfResult {
             budget_pct: Some(-2.0),
@@ -198,7 +220,7 @@ mod tests {
         };
         assert_eq!(
             sentence(&tight, Verdict::Inconclusive, Some(Reason::Noisy)),
-            "−1.4 %, between −2.3 and −0.5, budget −2: inconclusive, 4 more pairs are likely to decide (uncalibrated)"
+            "throughput change −1.4 % (96 % interval −2.3 to −0.5 %), allowed −2 %: inconclusive, 4 more pairs are likely to decide (uncalibrated)"
         );
         let threshold = PerfResult {
             delta_pct: Some(0.04),
@@ -209,9 +231,11 @@ mod tests {
         };
         assert_eq!(
             sentence(&threshold, Verdict::Fail, Some(Reason::OverBudget)),
-            "0.0 %, budget +2.5: fail (threshold only, one pair)"
+            "change 0.0 %, allowed +2.5 %: fail (threshold only, one pair)"
         );
         let near = PerfResult {
+            metric: "step_time_p50".to_owned(),
+            confidence_pct: None,
             delta_pct: Some(-9.96),
             interval_pct: Some([-9.97, -9.951]),
             budget_pct: Some(-9.95),
@@ -219,7 +243,7 @@ mod tests {
         };
         assert_eq!(
             sentence(&near, Verdict::Fail, Some(Reason::OverBudget)),
-            "−9.960 %, between −9.970 and −9.951, budget −9.95: fail"
+            "step_time change −9.960 % (interval −9.970 to −9.951 %), allowed −9.95 %: fail"
         );
         let stalls = PerfResult {
             total_delta_pct: Some(-48.2),
@@ -227,7 +251,7 @@ mod tests {
         };
         assert_eq!(
             sentence(&stalls, Verdict::Fail, Some(Reason::TotalTime)),
-            "−1.4 %, between −2.3 and −0.5, budget −10: fail by total time, −48.2 %"
+            "throughput change −1.4 % (96 % interval −2.3 to −0.5 %), allowed −10 %: fail by total time, −48.2 %"
         );
         assert_eq!(
             sentence(&PerfResult::default(), Verdict::Invalid, Some(Reason::NoSamples)),

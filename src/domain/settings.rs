@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::MetricName;
+use crate::domain::ids::{BranchName, Login, MetricName};
 use crate::domain::path_pattern::{PathPattern, PathPatterns};
 use crate::domain::paths;
 
@@ -71,7 +71,7 @@ pub struct Contracts {
     pub invariants: Vec<Invariant>,
     /// Logins whose contracts count although they may not write to the repository, such as a coordinator's bot, `NAME[bot]`.
     /// `ready` takes this key from the base commit.
-    pub authors: Vec<String>,
+    pub authors: Vec<Login>,
 }
 
 /// An invariant that every contract names: by its id, or by a sentence with its words.
@@ -167,14 +167,14 @@ pub struct Publish {
     /// Workflow files whose runs on the base branch may publish results. Printed commands start the first.
     pub workflows: Vec<String>,
     /// Login that writes the comment and the commit status; of a GitHub App, `NAME[bot]`.
-    pub login: String,
+    pub login: Login,
 }
 
 impl Default for Publish {
     fn default() -> Self {
         Publish {
             workflows: vec![paths::TIER_B.to_owned()],
-            login: "github-actions[bot]".to_owned(),
+            login: Login::actions(),
         }
     }
 }
@@ -296,7 +296,7 @@ impl Default for Runner {
 #[serde(deny_unknown_fields, default)]
 pub struct Naming {
     /// The branch from which work starts and into which it is merged.
-    pub base: String,
+    pub base: BranchName,
     /// The remote with the base branch.
     pub remote: String,
     /// Branch name; `{issue}` and `{slug}` are filled in.
@@ -310,7 +310,7 @@ pub struct Naming {
 impl Default for Naming {
     fn default() -> Self {
         Naming {
-            base: "master".to_owned(),
+            base: BranchName::master(),
             remote: "origin".to_owned(),
             branch: "issue/{issue}-{slug}".to_owned(),
             also: patterns(["claude/*", "codex/*", "copilot/*"]),
@@ -364,4 +364,22 @@ fn patterns<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<PathPattern> {
         .into_iter()
         .filter_map(|text| PathPattern::new(text).ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name that GitHub or git cannot have would silently match nothing.
+    #[test]
+    fn impossible_names_are_refused() {
+        for (settings, says) in [
+            ("[contracts]\nauthors = ['@captain']", "a GitHub login"),
+            ("[publish]\nlogin = 'https://github.com/apps/x'", "a GitHub login"),
+            ("[naming]\nbase = 'refs heads'", "the name of a branch"),
+        ] {
+            let error = toml::from_str::<Settings>(settings).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
 }

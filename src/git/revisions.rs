@@ -1,6 +1,6 @@
 //! Finds the commits that a command line or the settings name: a revision, the base branch, the merge base of two commits.
 
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{BranchName, CommitId};
 use crate::domain::settings::Naming;
 use crate::git::{Git, GitError};
 
@@ -13,18 +13,42 @@ pub fn known(git: &Git, revision: &str) -> Result<CommitId, GitError> {
         .ok_or_else(|| GitError::NoCommit(revision.to_owned()))
 }
 
-/// Returns the commit of the base branch: of the remote if it has the branch, otherwise of the local branch.
+/// Returns the refs of a base branch, the best first: that of the remote, then the local one.
+pub fn base_refs(remote: &str, branch: &str) -> [String; 2] {
+    [
+        BranchName::remote_ref(remote, branch),
+        BranchName::local_ref(branch),
+    ]
+}
+
+/// Returns the commit of the base branch of the settings: of the remote if it has the branch, otherwise of the local branch.
+///
+/// # Errors
+/// As for [`base_of`].
+pub fn base(git: &Git, naming: &Naming) -> Result<CommitId, GitError> {
+    base_of(git, &naming.remote, &naming.base)
+}
+
+/// Returns the commit of a base branch: of the remote if it has the branch, otherwise of the local branch.
 ///
 /// # Errors
 /// Neither exists, or git cannot be started.
-pub fn base(git: &Git, naming: &Naming) -> Result<CommitId, GitError> {
-    let remote = format!("refs/remotes/{}/{}", naming.remote, naming.base);
-    for name in [&remote, &format!("refs/heads/{}", naming.base)] {
-        if let Some(id) = git.commit(name)? {
+pub fn base_of(git: &Git, remote: &str, branch: &str) -> Result<CommitId, GitError> {
+    for name in base_refs(remote, branch) {
+        if let Some(id) = git.commit(&name)? {
             return Ok(id);
         }
     }
-    Err(GitError::NoBase(naming.base.clone()))
+    Err(GitError::NoBase(branch.to_owned()))
+}
+
+/// Returns the commit of a base branch of the remote, as of the last fetch.
+///
+/// # Errors
+/// The remote has no such branch, or git cannot be started.
+pub fn remote_base(git: &Git, remote: &str, branch: &str) -> Result<CommitId, GitError> {
+    let tip = git.commit(&BranchName::remote_ref(remote, branch))?;
+    tip.ok_or_else(|| GitError::NoRemoteBase(remote.to_owned(), branch.to_owned()))
 }
 
 /// Whether a commit is an ancestor of another one, or equal to it. A commit that is not here is not.

@@ -8,7 +8,7 @@ use crate::domain::attestation::Attestation;
 use crate::domain::contract::{Contract, Risk};
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::{CommitPrefix, ContractId, same_commit};
-use crate::domain::next_step::shell_line;
+use crate::domain::next_step::own_line;
 use crate::domain::verdict::Verdict;
 use crate::lint::attestation_evidence::{self, AttestationEvidence};
 use crate::lint::codes::attestation as codes;
@@ -296,7 +296,7 @@ fn tier_a(
                 .report(&codes::TIER_A_UNCOVERED, &entry.key_span, message)
                 .help = Some(format!(
                 "run `{}` and list it here once it passed",
-                shell_line(&["nmoe-gates", "run", "--gate", id])
+                own_line(&["run", "--gate", id])
             ));
         }
     }

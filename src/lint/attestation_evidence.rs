@@ -3,7 +3,7 @@
 use crate::document::{Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::ids::{CommitId, CommitPrefix, Slug, same_commit};
-use crate::domain::next_step::shell_line;
+use crate::domain::next_step::step_line;
 use crate::domain::results::{PerfResult, Results};
 use crate::domain::verdict::Verdict;
 use crate::lint::codes::attestation as codes;
@@ -78,7 +78,7 @@ fn branch(
         );
         diagnostics.report(&codes::WRONG_BRANCH, &node, message).help = Some(format!(
             "`{}`, or attest the contract that the branch is named after",
-            shell_line(&["git", "branch", "-m", &wanted])
+            step_line(&["git", "branch", "-m", &wanted])
         ));
     }
 }

@@ -3,7 +3,7 @@
 use crate::document::{Document, Node};
 use crate::domain::contract::Contract;
 use crate::domain::finding::Finding;
-use crate::domain::next_step::shell_line;
+use crate::domain::next_step::own_line;
 use crate::domain::noise::NoiseTable;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::registry::DEFAULT_PERF_METRIC;
@@ -216,11 +216,11 @@ pub(crate) fn known_gate(
     let finding = diagnostics.report(&codes::UNKNOWN_GATE, &node.span, message);
     finding.help = Some(match meant {
         _ if registry.bundle_ids().any(|b| b == id) => {
-            let list = shell_line(&["nmoe-gates", "gates", "resolve", "--bundle", id]);
+            let list = own_line(&["gates", "resolve", "--bundle", id]);
             format!("`{id}` is a bundle; name its gates (`{list}`)")
         }
         Some(meant) => did_you_mean(meant),
-        None => "`nmoe-gates gates list` prints the ids".to_owned(),
+        None => format!("`{}` prints the ids", own_line(&["gates", "list"])),
     });
     finding.fix = fix;
     false

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::settings::Naming;
+use crate::git::revisions::base_refs;
 use crate::git::{Git, merge};
 use crate::plan::{Conflict, Item};
 
@@ -17,16 +18,10 @@ pub fn between_branches(git: &Git, naming: &Naming, items: &[Item]) -> Vec<Confl
         return Vec::new();
     };
     let refs: BTreeSet<&str> = listed.lines().collect();
-    let remote = |name: &str| format!("refs/remotes/{}/{name}", naming.remote);
-    let find = |name: &str| {
-        [format!("refs/heads/{name}"), remote(name)]
-            .into_iter()
-            .find(|full| refs.contains(full.as_str()))
-    };
-    let Some(base) = [remote(&naming.base), format!("refs/heads/{}", naming.base)]
-        .into_iter()
-        .find(|full| refs.contains(full.as_str()))
-    else {
+    let is_here = |name: &String| refs.contains(name.as_str());
+    // A contract's own branch is the newest here, and the base branch on the remote.
+    let find = |name: &str| base_refs(&naming.remote, name).into_iter().rfind(is_here);
+    let Some(base) = base_refs(&naming.remote, &naming.base).into_iter().find(is_here) else {
         return Vec::new();
     };
     let branches: Vec<(&str, String)> = items

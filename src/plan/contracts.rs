@@ -15,7 +15,7 @@ use crate::document::yaml_block;
 use crate::domain::contract::Contract;
 use crate::domain::finding::{Finding, Region};
 use crate::domain::ids::ContractId;
-use crate::domain::next_step::shell_line;
+use crate::domain::next_step::step_line;
 use crate::github::api::GitHub;
 use crate::github::error::GitHubError;
 use crate::github::types::{Issue, is_insider};
@@ -269,7 +269,16 @@ fn unreadable(document: &Document, source: &Source, span: &Span, message: &str) 
     let finding = Finding::new(&codes::UNREADABLE_CONTRACT, message)
         .in_path(&document.name)
         .at(Region::of(source, span))
-        .help(format!("run `{}`", shell_line(&document.lint_command())));
+        .help(format!(
+            "run `{}`",
+            step_line(
+                &document
+                    .lint_command()
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+            )
+        ));
     Box::new(finding)
 }
 

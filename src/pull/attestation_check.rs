@@ -48,7 +48,7 @@ pub fn check(description: &Document<Attestation>, inputs: Inputs<'_>) -> anyhow:
         };
         findings.push(Finding::new(code, message).severity(Severity::Error));
     }
-    let has_commit = |sha: &str| inputs.git.commit(sha).ok().flatten().is_some();
+    let has_commit = |sha: &str| inputs.git.has_commit(sha);
     let evidence = AttestationEvidence {
         branch: inputs.branch,
         head: Some(inputs.head.commit.clone()),

@@ -48,7 +48,7 @@ codes! {
     TIER_B_MISSING = "tier-b-missing", Error, "A Tier-B gate of the contract is not green",
         "The gate was not run on the current merge result, or it did not pass. Only recorded results count: `--results FILE`.",
         "b200:moonlight_8x20: not_run", "b200:moonlight_8x20: pass";
-    STALE_EVIDENCE = "stale-evidence", Error, "A gate passed on a different tree than the one to be merged",
+    EVIDENCE_STALE = "evidence-stale", Error, "A gate passed on a different tree than the one to be merged",
         "Head, base, contract or registry changed since the run. Results are valid only for the tree that was tested.",
         "tree 1f0c2ab tested, tree 8d1e9b4 would be merged", "tree 8d1e9b4 tested and merged";
     EVIDENCE_UNPROVEN = "evidence-unproven", Error, "Nothing proves that a trusted run made the published results",

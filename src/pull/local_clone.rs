@@ -119,13 +119,7 @@ impl LocalClone {
         if let Some(known) = self.bases.borrow().get(branch) {
             return Ok(known.clone());
         }
-        let remote = &self.remote;
-        let tip = self
-            .git
-            .commit(&format!("refs/remotes/{remote}/{branch}"))?
-            .with_context(|| {
-                format!("cannot find the base: the remote `{remote}` has no branch `{branch}`")
-            })?;
+        let tip = revisions::remote_base(&self.git, &self.remote, branch)?;
         self.bases.borrow_mut().insert(branch.to_owned(), tip.clone());
         Ok(tip)
     }

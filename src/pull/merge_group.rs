@@ -57,9 +57,8 @@ impl Answer {
     pub fn find(github: &GitHub, request: &Request<'_>) -> anyhow::Result<Self> {
         let (group, settings) = (request.group, request.settings);
         let snapshot = Snapshot::fetch(github, group.pull)?;
-        let mut naming = settings.naming.clone();
-        naming.base.clone_from(&snapshot.pull.base.branch);
-        let base = revisions::base(request.git, &naming)?;
+        let branch = &snapshot.pull.base.branch;
+        let base = revisions::base_of(request.git, &settings.naming.remote, branch)?;
         let trust = Trust {
             registry: request.registry,
             publish: &settings.publish,
@@ -85,7 +84,7 @@ impl Answer {
                 Vec::new(),
             ),
         };
-        let other_base = (naming.base != settings.naming.base).then_some(naming.base.as_str());
+        let other_base = (*branch != settings.naming.base).then_some(branch.as_str());
         let shown = published.results.iter();
         let shown = shown.map(|results| (results.bundle.clone(), results.gate_ids.clone()));
         let mut contexts: Vec<String> = shown
@@ -94,7 +93,7 @@ impl Answer {
                 let key = published::publication_key(bundle.as_deref(), &gates, other_base, false);
                 status_context(&key)
             })
-            .chain(required(github, &naming.base)?)
+            .chain(required(github, branch)?)
             .collect();
         contexts.sort();
         contexts.dedup();

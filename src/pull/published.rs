@@ -19,9 +19,6 @@ use crate::pull::provenance::{Doubt, Provenance};
 use crate::report::embedded_results::Embedded;
 use crate::report::verify::{self, Expected};
 
-/// The author of the comments that a workflow writes.
-pub const WORKFLOW: &str = "github-actions[bot]";
-
 /// The results in the comments of one pull request.
 #[derive(Debug, Default)]
 pub struct Published {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::domain::contract::Contract;
 use crate::domain::evidence::Identity;
 use crate::domain::finding::Finding;
-use crate::domain::ids::{CommitId, GateId, short};
+use crate::domain::ids::{CommitId, GateId, Login, short};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::Registry;
 use crate::domain::results::Results;
@@ -26,7 +26,6 @@ use crate::pull::contract::{ContractOf, Issue};
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::{Commits, LocalClone};
 use crate::pull::merge_order::{Proof, Waiting};
-use crate::pull::published;
 use crate::pull::pull_state;
 use crate::pull::queue::Queue;
 use crate::pull::scope;
@@ -163,7 +162,7 @@ impl Inputs<'_> {
         let by_workflow = pull
             .user
             .as_ref()
-            .is_some_and(|user| user.login == published::WORKFLOW);
+            .is_some_and(|user| user.login == Login::ACTIONS);
         if !by_workflow || self.github.workflow_runs(&pull.head.sha)? != Some(0) {
             return Ok(None);
         }

@@ -5,12 +5,13 @@ use std::cmp::Reverse;
 
 use anyhow::{Context as _, bail};
 
+use crate::document::Defect;
 use crate::domain::contract::Contract;
 use crate::domain::exit::NoVerdict;
 use crate::domain::finding::{FindingJson, Severity};
-use crate::domain::ids::GateId;
-use crate::domain::ids::Sha256;
+use crate::domain::ids::{GateId, Login, Sha256};
 use crate::domain::messages::Messages;
+use crate::domain::next_step::own_line;
 use crate::domain::paths;
 use crate::domain::proposal::Proposal;
 use crate::domain::registry::{Gate, GateKind, MAX_PAIRS, Registry};
@@ -41,7 +42,7 @@ pub struct Request<'a> {
     /// Whether to use the registry of the pull request.
     pub registry_from_change: bool,
     /// Logins whose contracts count.
-    pub authors: &'a [String],
+    pub authors: &'a [Login],
     /// Where a merge is made that GitHub does not have.
     pub checkout: Checkout<'a>,
 }
@@ -75,11 +76,14 @@ pub fn resolve(
     let issue = match &named {
         Some(issue) => Some(issue),
         None => match snapshot.contract(github, |number| Issue::read(github, number))? {
-            ContractOf::Found(issue) if issue.document.value.is_ok() => Some(&**issue),
-            // A pass without its gates and scope would prove nothing.
-            ContractOf::Found(issue) if issue.has_block() => {
-                return Err(unusable(issue).into());
-            }
+            ContractOf::Found(issue) => match &issue.document.value {
+                Ok(_) => Some(&**issue),
+                // A pass without its gates and scope would prove nothing.
+                Err(defect) if issue.has_block() => {
+                    return Err(NoVerdict(unusable(issue, defect)).into());
+                }
+                Err(_) => None,
+            },
             _ => None,
         },
     };
@@ -166,23 +170,20 @@ fn registry(
     Ok((registry, facts))
 }
 
-fn unusable(issue: &Issue) -> NoVerdict {
+/// Returns the error of an issue without a valid contract.
+fn unusable(issue: &Issue, defect: &Defect) -> String {
     let number = issue.number;
-    let cause = issue
-        .document
-        .value
-        .as_ref()
-        .err()
-        .map_or("", |defect| defect.message.as_str());
-    NoVerdict(format!(
-        "cannot use the contract of issue {number}: {cause}\nhelp: `nmoe-gates lint contract --issue {number}`"
-    ))
+    let help = own_line(&["lint", "contract", "--issue", &number.to_string()]);
+    format!(
+        "cannot use the contract of issue {number}: {}\nhelp: `{help}`",
+        defect.message
+    )
 }
 
 fn named_issue(github: &GitHub, number: u64) -> anyhow::Result<Issue> {
     let issue = Issue::read(github, number)?;
     if let Err(defect) = &issue.document.value {
-        bail!("cannot use the contract of issue {number}: {}", defect.message);
+        bail!(unusable(&issue, defect));
     }
     Ok(issue)
 }
@@ -190,7 +191,7 @@ fn named_issue(github: &GitHub, number: u64) -> anyhow::Result<Issue> {
 fn contract_facts(
     github: &GitHub,
     issue: &Issue,
-    authors: &[String],
+    authors: &[Login],
     messages: &dyn Messages,
 ) -> Result<ContractFacts, GitHubError> {
     let author = Writers::new(github, &Batch::default()).author(issue, authors)?;

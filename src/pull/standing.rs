@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::domain::finding::{Finding, Severity};
-use crate::domain::ids::Sha256;
+use crate::domain::ids::{Login, Sha256};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::resolution::{Resolution, Standing};
 use crate::github::api::GitHub;
@@ -74,7 +74,7 @@ impl<'a> Writers<'a> {
     ///
     /// # Errors
     /// GitHub does not answer now. If it refuses to tell who wrote the contract, the contract has no standing.
-    pub fn author(&self, issue: &Issue, authors: &[String]) -> Result<Author, GitHubError> {
+    pub fn author(&self, issue: &Issue, authors: &[Login]) -> Result<Author, GitHubError> {
         let mut found = Author {
             standing: Standing::Written,
             adopted_by: None,
@@ -119,10 +119,12 @@ impl<'a> Writers<'a> {
         &self,
         issue: &Issue,
         authorship: &Authorship,
-        authors: &[String],
+        authors: &[Login],
     ) -> Result<Option<String>, GitHubError> {
         let counts = |login: &String, association| {
-            Ok::<_, GitHubError>(authors.contains(login) || self.may_write(login, association)?)
+            Ok::<_, GitHubError>(
+                authors.iter().any(|author| author == login) || self.may_write(login, association)?,
+            )
         };
         let Some(author) = &authorship.author else {
             return Ok(Some("the account of its author is deleted".to_owned()));
@@ -153,7 +155,7 @@ pub fn gap(
     github: &GitHub,
     resolution: Option<&Resolution>,
     snapshot: &Snapshot,
-    authors: &[String],
+    authors: &[Login],
 ) -> Result<Option<&'static str>, GitHubError> {
     let standing = match resolution {
         Some(resolution) => resolution.contract.as_ref().map(|contract| contract.standing),
@@ -198,7 +200,7 @@ pub fn blocker(issue: &Issue, why: &str) -> Blocker {
 pub fn warning(
     writers: &Writers<'_>,
     issue: &Issue,
-    authors: &[String],
+    authors: &[Login],
 ) -> Result<Option<Finding>, GitHubError> {
     let why = writers.author(issue, authors)?.doubt;
     Ok(why.map(|why| {

@@ -10,7 +10,7 @@ use crate::domain::settings::TierAProof;
 use crate::domain::verdict::Verdict;
 use crate::gate::select;
 use crate::pull::blocker::{
-    Blocker, EVIDENCE_EXPIRED, EVIDENCE_UNPROVEN, PERF_UNPROVEN, STALE_EVIDENCE, TIER_A_MISSING,
+    Blocker, EVIDENCE_EXPIRED, EVIDENCE_STALE, EVIDENCE_UNPROVEN, PERF_UNPROVEN, TIER_A_MISSING,
     TIER_B_MISSING,
 };
 use crate::pull::provenance::Doubt;
@@ -80,7 +80,7 @@ pub fn blockers(
                         "`{id}` passed for another state; what differs: {}",
                         differs.join(", ")
                     );
-                    Blocker::new(&STALE_EVIDENCE, message, run())
+                    Blocker::new(&EVIDENCE_STALE, message, run())
                 }
                 (Some(status), _) => {
                     let code = if Some(*id) == perf {

@@ -10,16 +10,17 @@ use crate::domain::verdict::Verdict;
 use crate::report::number;
 use crate::report::rich_text::{LISTED, RichText, TextSpan, text};
 
-/// What there is to say, the verdict first: «−1.4 %, between −2.3 and −0.5, budget −10: pass».
+/// What there is to say, the verdict first.
 pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
     let (status, _) = perf_summary::own_verdict(perf, status, None);
     let mut notes = Vec::new();
-    notes.extend(perf_summary::verdict_line(perf, status).map(|line| vec![text(line)]));
-    if let Some(confidence) = perf.confidence_pct {
-        notes.push(vec![text(format!(
-            "{} % interval",
-            number::percent(confidence, true)
-        ))]);
+    if let Some(line) = perf_summary::verdict_line(perf, status) {
+        notes.push(match perf_summary::subject(perf) {
+            "" => vec![text(line)],
+            "throughput" => vec![text(format!("throughput {line}"))],
+            // The metric of results that nobody verified may be any text.
+            name => vec![TextSpan::Code(name.to_owned()), text(format!(" {line}"))],
+        });
     }
     if let (Some(baseline), Some(result)) = (perf.baseline, perf.result) {
         let mut compared = Vec::new();
@@ -119,7 +120,7 @@ pub struct FurtherRow {
     pub says: RichText,
 }
 
-/// The rows of the further metrics: «+1.6 %, between +1.5 and +1.7, budget −5: pass; 62 against 61».
+/// The rows of the further metrics.
 pub fn further(perf: &PerfResult) -> Vec<FurtherRow> {
     perf.also.iter().map(further_row).collect()
 }

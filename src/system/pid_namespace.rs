@@ -29,7 +29,7 @@ use rustix::net::{
 };
 use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getegid, geteuid, set_dumpable_behavior, setpgid,
-    wait, waitpid,
+    waitpid,
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -519,7 +519,7 @@ fn init(
     let leader = Leader::of(&child);
     let mut has_ended = false;
     loop {
-        let (ended, are_left) = reap();
+        let (ended, are_left) = process::reap();
         for (pid, status) in ended {
             if pid == leader.pid {
                 has_ended = true;
@@ -538,19 +538,6 @@ fn end_of(status: WaitStatus) -> Message {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Message::Exit(code),
         (None, signal) => Message::Signal(signal.unwrap_or(0)),
-    }
-}
-
-/// Reaps every child that has ended. Also returns whether children are left.
-fn reap() -> (Vec<(Pid, WaitStatus)>, bool) {
-    let mut ended = Vec::new();
-    loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some(child)) => ended.push(child),
-            Ok(None) => return (ended, true),
-            Err(Errno::INTR) => {}
-            Err(_) => return (ended, false),
-        }
     }
 }
 

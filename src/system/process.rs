@@ -73,14 +73,15 @@ pub fn has_only(known: &HashSet<Process>) -> bool {
         })
 }
 
-/// Reaps every child that has ended, and returns each with its status.
-pub fn reap() -> Vec<(Pid, WaitStatus)> {
+/// Reaps every child that has ended, and returns each with its status. Also returns whether children are left.
+pub fn reap() -> (Vec<(Pid, WaitStatus)>, bool) {
     let mut ended = Vec::new();
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some(child)) => ended.push(child),
+            Ok(None) => return (ended, true),
             Err(rustix::io::Errno::INTR) => {}
-            Ok(None) | Err(_) => return ended,
+            Err(_) => return (ended, false),
         }
     }
 }

@@ -184,7 +184,7 @@ impl Leader {
 
     /// Reaps every ended child of this process. Returns the status of the leader once it has ended.
     pub fn reap(&mut self) -> Option<WaitStatus> {
-        for (pid, status) in process::reap() {
+        for (pid, status) in process::reap().0 {
             if pid == self.pid {
                 self.status = Some(status);
                 self.ended = Some(Instant::now());

@@ -18,3 +18,8 @@ pub fn token() -> io::Result<String> {
     }
     Ok(hex(&bytes))
 }
+
+/// Whether a name is the start of a token with this number of digits.
+pub fn is_token(name: &[u8], digits: usize) -> bool {
+    name.len() == digits && name.iter().all(u8::is_ascii_hexdigit)
+}

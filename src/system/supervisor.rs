@@ -30,7 +30,8 @@ use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
 /// How long the keepers of the worker may take to end by themselves.
 const KEEPER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the supervisor tries to kill processes that start new processes.
+/// How long the supervisor tries to kill processes that start new processes: longer than for a command, because nothing does it
+/// after the supervisor.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the supervisor looks whether the worker is stopped.

@@ -6,7 +6,7 @@ use std::path::Path;
 use regex::Regex;
 use serde::Serialize;
 
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{BranchName, CommitId};
 use crate::git::claims;
 use crate::git::merge_status::{self, MergeStatus};
 use crate::git::worktrees::{self, Worktree};
@@ -160,7 +160,7 @@ fn remove(git: &Git, branch: &str, tip: &str, worktree: Option<&Worktree>) -> an
             git.bytes(["worktree", "prune"])?;
         }
     }
-    git.bytes(["update-ref", "-d", &format!("refs/heads/{branch}"), tip])?;
+    git.bytes(["update-ref", "-d", &BranchName::local_ref(branch), tip])?;
     // The branch may have no tracking settings.
     let _ = git.output(["config", "--remove-section", &format!("branch.{branch}")]);
     Ok(())

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{BranchName, CommitId};
 use crate::domain::settings::Naming;
 use crate::git::Git;
 use crate::git::claims;
 use crate::git::merge_status;
+use crate::git::revisions;
 use crate::git::worktrees;
 use crate::plan::Item;
 use crate::workspace::stored_contract;
@@ -60,15 +61,11 @@ impl MainWorktree {
 
     /// Returns the base branch of the remote, as of the last fetch.
     pub fn base(&self) -> anyhow::Result<CommitId> {
-        let name = format!("refs/remotes/{}/{}", self.naming.remote, self.naming.base);
-        match self.git.commit(&name)? {
-            Some(id) => Ok(id),
-            None => bail!(
-                "cannot find the base: the remote `{}` has no branch `{}`\nhelp: set `naming.base` in the settings",
-                self.naming.remote,
-                self.naming.base
-            ),
-        }
+        Ok(revisions::remote_base(
+            &self.git,
+            &self.naming.remote,
+            &self.naming.base,
+        )?)
     }
 
     /// Returns the branch of a contract.
@@ -98,8 +95,8 @@ impl MainWorktree {
         let remote = format!("{}/{branch}", self.naming.remote);
         let mut found = Vec::new();
         for (full, shown) in [
-            (format!("refs/heads/{branch}"), &branch),
-            (format!("refs/remotes/{remote}"), &remote),
+            (BranchName::local_ref(&branch), &branch),
+            (BranchName::remote_ref(&self.naming.remote, &branch), &remote),
         ] {
             if self.git.commit(&full)?.is_some() {
                 found.push(shown.clone());
@@ -115,8 +112,8 @@ impl MainWorktree {
             let name = &branch[..at];
             let remote = format!("{}/{name}", self.naming.remote);
             for (full, shown) in [
-                (format!("refs/heads/{name}"), name),
-                (format!("refs/remotes/{remote}"), remote.as_str()),
+                (BranchName::local_ref(name), name),
+                (BranchName::remote_ref(&self.naming.remote, name), remote.as_str()),
             ] {
                 if self.git.commit(&full)?.is_some() {
                     return Ok(Some(shown.to_owned()));
@@ -176,7 +173,7 @@ impl MainWorktree {
         let _ = self.git.output([
             "update-ref",
             "-d",
-            &format!("refs/heads/{}", self.branch(item)),
+            &BranchName::local_ref(&self.branch(item)),
             base,
         ]);
     }

@@ -69,7 +69,7 @@ fn slow_ready_accepts_results_of_the_image() {
     let [(code, message)] = found.as_slice() else {
         panic!("{found:?}")
     };
-    assert_eq!(code, "stale-evidence");
+    assert_eq!(code, "evidence-stale");
     assert!(message.ends_with(": base, tree, registry, image"), "{message}");
 
     // Results of the new image are accepted.
@@ -102,7 +102,7 @@ fn slow_ready_refuses_results_of_another_image() {
         let [(code, message)] = found.as_slice() else {
             panic!("{found:?}")
         };
-        assert_eq!(code, "stale-evidence");
+        assert_eq!(code, "evidence-stale");
         assert!(message.ends_with(": image"), "{message}");
 
         way.publish(number, run).any_code().any_output();

@@ -53,7 +53,7 @@ fn two_metrics_share_their_measurements() {
     assert!(
         outcome
             .stdout
-            .contains("perf: peak_memory_gb: +1.6 %, between +1.6 and +1.6, budget −5: pass"),
+            .contains("perf: peak_memory_gb change +1.6 % (exact), allowed +5 %: pass"),
         "{}",
         outcome.stdout
     );
@@ -70,7 +70,7 @@ fn further_metric_over_budget_fails() {
     assert_ne!(gate["perf"]["own_status"], "fail");
     assert_eq!(gate["perf"]["also"][0]["status"], "fail");
     assert!(
-        outcome.stdout.contains("peak_memory_gb: +3.3 %"),
+        outcome.stdout.contains("peak_memory_gb change +3.3 %"),
         "{}",
         outcome.stdout
     );

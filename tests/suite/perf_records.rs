@@ -51,7 +51,7 @@ fn logs_are_compared() {
     let out = compare(&sandbox, &base, &same, &["--budget-pct", "-10"]).exits(0);
     let first = out.stdout.lines().next().unwrap();
     assert!(
-        first.contains(", between ") && first.contains(", budget −10: pass"),
+        first.contains(" % interval ") && first.contains(", allowed −10 %: pass"),
         "{first}"
     );
     let out = compare(&sandbox, &base, &logs(42_500.0, 10, 4), &["--format", "json"]).exits(1);
@@ -121,10 +121,10 @@ fn lower_is_better_metric_inverts_verdict() {
     let more = ["--metric", "latency", "--direction", "lower"];
     compare(&sandbox, &of(50_000.0, 0), &of(58_000.0, 10), &more)
         .exits(1)
-        .prints("budget −10");
+        .prints("allowed +10 %");
     compare(&sandbox, &of(50_000.0, 0), &of(42_000.0, 10), &more)
         .exits(0)
-        .prints("budget −10");
+        .prints("allowed +10 %");
 }
 
 /// Without a declared unit, each log has the unit that it prints; numbers in two units are not compared.
@@ -142,7 +142,7 @@ fn logs_with_two_units_are_invalid() {
         ("graphs/s", 3, two),
         ("tok/s", 3, two),
         // The same unit in another spelling.
-        ("ktokens/s", 0, "budget −10: pass"),
+        ("ktokens/s", 0, "allowed −10 %: pass"),
     ] {
         let base = if unit == "graphs/s" { "kgraphs/s" } else { "ktok/s" };
         let out = compare(&sandbox, &series(6, base, 1), &series(6, unit, 5), &more);
@@ -191,13 +191,13 @@ fn repeated_values_are_compared_exactly() {
     let constant = |value: &str| vec![format!("node_tps: {value}\n").repeat(30); 3];
     let (base, lower) = (constant("50,000"), constant("45,500"));
     let out = compare(&sandbox, &base, &base, &[]).exits(0);
-    assert!(out.stdout.starts_with("0.0 %"), "{}", out.stdout);
+    assert!(out.stdout.starts_with("throughput change 0.0 % (exact), allowed −10 %: pass"), "{}", out.stdout);
     compare(&sandbox, &base, &lower, &["--budget-pct", "-10"])
         .exits(0)
-        .prints("budget −10");
+        .prints("allowed −10 %");
     compare(&sandbox, &base, &lower, &["--budget-pct", "-5"])
         .exits(1)
-        .prints("budget −5");
+        .prints("allowed −5 %");
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn past_comparison_becomes_stored_noise() {
         .run(&[])
         .0
         .exits(0)
-        .prints("budget −10: pass (uncalibrated)");
+        .prints("allowed −10 %: pass (uncalibrated)");
     let results = bench.sandbox.path("results.json");
     let table = bench.sandbox.path("noise.toml");
     let renew = || {

@@ -255,7 +255,7 @@ fn slow_wave_of_merges_ends_without_a_loop() {
         assert_eq!(way.codes(number), Vec::<String>::new(), "#{number}");
     }
     way.merge(first);
-    assert_eq!(way.codes(second), ["stale-evidence"]);
+    assert_eq!(way.codes(second), ["evidence-stale"]);
     // GitHub's merge still has the old base. `resolve` makes the merge with the current base.
     way.update();
     way.resolved(second, &["--bundle", "one"]);
@@ -741,7 +741,7 @@ fn slow_merge_queue_reuses_evidence_of_equal_tree() {
     );
     assert_eq!(way.github.advance_queue(), None);
     // The answer is no evidence: `ready` still asks for a run.
-    assert_eq!(way.codes(second), ["stale-evidence"]);
+    assert_eq!(way.codes(second), ["evidence-stale"]);
 }
 
 /// An update writes to the branch and can dismiss approvals, so a workflow must not make one.

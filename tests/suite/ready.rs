@@ -166,7 +166,7 @@ const WAYS: &[Blocker] = &[
         },
     ),
     (
-        "stale-evidence",
+        "evidence-stale",
         "maintainer",
         "gh workflow run tier-b.yml -f pr_number=11",
         |fixture| {

@@ -199,7 +199,7 @@ fn summary_is_a_table() {
     );
     assert_eq!(table[3][2], "12,345");
     assert!(
-        table[4][3].contains("−11.7 %, between −12.5 and −10.9, budget −10: fail"),
+        table[4][3].contains("throughput change −11.7 % (interval −12.5 to −10.9 %), allowed −10 %: fail"),
         "{}",
         table[4][3]
     );
@@ -368,7 +368,7 @@ fn terminal_matches_summary() {
         ▁█████ 6 samples of node_tps
     perf:baseline_delta       fail           10,900  15 min 00 s
         over_budget
-        −11.7 %, between −12.5 and −10.9, budget −10: fail
+        throughput change −11.7 % (interval −12.5 to −10.9 %), allowed −10 %: fail
         node_tps_p50 10,900 against 12,345 on b200:moonlight_8x20, baseline
           222222222222, 2 pairs
         pairs: −11.7, −11.7 %

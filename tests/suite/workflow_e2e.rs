@@ -65,7 +65,7 @@ fn slow_five_contracts_from_start_to_ready() {
             "attestation-faulty",
             "tier-a-missing",
             "hotspot-order",
-            "stale-evidence"
+            "evidence-stale"
         ]
     );
     let all = fixture
@@ -87,7 +87,7 @@ fn slow_five_contracts_from_start_to_ready() {
     fixture.tier_b(3, &wide_head);
     fixture.merge(1, false);
     // The base moved: the evidence of 03 is for a tree that would no longer be merged.
-    assert_eq!(fixture.blocked(13), ["stale-evidence"]);
+    assert_eq!(fixture.blocked(13), ["evidence-stale"]);
     fixture.tier_b(3, &wide_head);
     fixture.merge(3, true);
     let docs = fixture.start("02");
@@ -210,7 +210,7 @@ fn changed_image_environment_makes_evidence_stale() {
         fixture.sandbox.git(["push", "-q", "origin", "HEAD:master"]);
         let json = fixture.here(&["ready", "11", "--format", "json"]).exits(1).json();
         let blocker = &json["pulls"][0]["blockers"][0];
-        assert_eq!(blocker["code"], "stale-evidence", "{json}");
+        assert_eq!(blocker["code"], "evidence-stale", "{json}");
         blocker["message"]
             .as_str()
             .unwrap()

@@ -224,20 +224,20 @@ fn read(repo: &Path, settings: &Settings) -> Vec<Workflow> {
 }
 
 fn is_pin(finding: &&Finding) -> bool {
-    finding.code.id == "workflow-unpinned-action"
+    finding.code == &workflows::codes::UNPINNED_ACTION
 }
 
 fn is_permission(finding: &&Finding) -> bool {
     [
-        "workflow-write-beside-change",
-        "workflow-self-hosted-write",
-        "workflow-secret-beside-change",
-        "workflow-status-writer",
-        "workflow-taken-name",
-        "workflow-persisted-credential",
-        "workflow-default-permissions",
+        &workflows::codes::WRITE_BESIDE_CHANGE,
+        &workflows::codes::SELF_HOSTED_WRITE,
+        &workflows::codes::SECRET_BESIDE_CHANGE,
+        &workflows::codes::STATUS_WRITER,
+        &workflows::codes::TAKEN_NAME,
+        &workflows::codes::PERSISTED_CREDENTIAL,
+        &workflows::codes::DEFAULT_PERMISSIONS,
     ]
-    .contains(&finding.code.id)
+    .contains(&finding.code)
 }
 
 /// Lists the findings as `line 3: message`, each message once with all its lines.

@@ -56,7 +56,7 @@ pub(super) fn look(branch: &str, login: &str, answer: Result<Vec<RequiredCheck>,
             "GitHub Actions"
         },
     );
-    if login == Publish::default().login {
+    if Publish::default().login == login {
         let remedy = "publish with the token of a GitHub App (`publish.login`) and choose this app as the source of the check; or merge by what `ready` says";
         return Check::not(State::Hint, NAME, found, remedy);
     }

@@ -81,7 +81,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         None => gather::facts(context)?,
     };
     let git = Git::at(&context.subject);
-    let has_commit = |sha: &str| git.commit(sha).ok().flatten().is_some();
+    let has_commit = |sha: &str| git.has_commit(sha);
     let evidence = AttestationEvidence {
         branch: args.branch.clone(),
         head: args

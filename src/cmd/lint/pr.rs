@@ -136,7 +136,7 @@ fn before_it_exists(context: &Context, path: &Path) -> anyhow::Result<Snapshot> 
         mergeable: None,
         merge_commit_sha: None,
         user: None,
-        base: side(naming.base, revisions::merge_base(&git, &base, &head)?),
+        base: side(naming.base.into(), revisions::merge_base(&git, &base, &head)?),
         head: side(branch, head),
     };
     Ok(Snapshot::named(pull, gather::shown(path)))

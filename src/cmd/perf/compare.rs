@@ -273,11 +273,8 @@ fn as_json(compared: &Compared) -> anyhow::Result<serde_json::Value> {
 
 fn as_text(compared: &Compared, risk: Option<HowHot>) -> Text {
     let mut text = Text::new();
-    text.line(perf_summary::sentence(
-        &compared.perf,
-        compared.verdict,
-        compared.reason,
-    ));
+    let sentence = perf_summary::sentence(&compared.perf, compared.verdict, compared.reason);
+    text.wrapped(sentence, 2);
     for (i, pair) in compared.perf.pairs.iter().enumerate() {
         text.line(format_args!(
             "pair {}: {} against {}, {}",

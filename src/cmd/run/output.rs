@@ -11,7 +11,7 @@ use crate::cmd::run::args::Unlisted;
 use crate::cmd::run::input::RunInput;
 use crate::cmd::{next_steps, runner_files};
 use crate::domain::exit::Exit;
-use crate::domain::ids::GateId;
+use crate::domain::ids::{BranchName, GateId};
 use crate::domain::next_step::{NextStep, Who};
 use crate::domain::registry::{GateKind, TIER_A};
 use crate::domain::results::{GateResult, Results};
@@ -172,7 +172,7 @@ fn next(context: &Context, path: &Path, results: &Results) -> Vec<NextStep> {
     let pushed = || {
         let branch = git.text(["symbolic-ref", "--quiet", "--short", "HEAD"]).ok()?;
         let remote = context.settings().ok()?.naming.remote;
-        let tip = git.commit(&format!("refs/remotes/{remote}/{branch}")).ok()?;
+        let tip = git.commit(&BranchName::remote_ref(&remote, &branch)).ok()?;
         tip.map(|_| branch)
     };
     let Ok(top) = git.top() else {

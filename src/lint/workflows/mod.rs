@@ -5,7 +5,7 @@
 
 mod calls;
 mod check_name;
-mod codes;
+pub mod codes;
 mod expression;
 mod flow;
 mod job;
