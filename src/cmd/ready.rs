@@ -14,12 +14,14 @@ use crate::cmd::help::{self, Help};
 use crate::cmd::input_files;
 use crate::cmd::lint::gather;
 use crate::domain::exit::Exit;
+use crate::domain::registry::Registry;
 use crate::domain::results::Results;
 use crate::git::Git;
 use crate::github::api::GitHub;
 use crate::github::batch::{Batch, Wanted};
 use crate::github::error::ErrorKind;
 use crate::lint::context::RegistryIndex;
+use crate::policy::Loaded;
 use crate::pull::known_results::KnownResults;
 use crate::pull::local_clone::LocalClone;
 use crate::pull::provenance::EVENT;
@@ -82,7 +84,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         workflows: &trusted.publish.workflows,
         branch: &settings.naming.base,
     };
-    let recorded = recorded(context, args, &signers)?;
+    let recorded = recorded(context, args, &registry, &signers)?;
     let snapshots: Vec<Snapshot> = if args.all {
         queue
             .pulls
@@ -224,14 +226,18 @@ fn announce(context: &Context, what: &str, requests: usize) {
 }
 
 /// Reads the results files; with `--attested`, only those with a valid signature.
-fn recorded(context: &Context, args: &Args, signers: &Signers<'_>) -> anyhow::Result<Vec<Results>> {
+fn recorded(
+    context: &Context,
+    args: &Args,
+    registry: &Loaded<Registry>,
+    signers: &Signers<'_>,
+) -> anyhow::Result<Vec<Results>> {
     if args.results.is_empty() {
         return Ok(Vec::new());
     }
-    let registry = context.registry().ok();
     let mut recorded = Vec::new();
     for path in &args.results {
-        let results = input_files::recorded(path, registry.as_ref())?;
+        let results = input_files::recorded(path, Some(registry))?;
         let signed = match args.attested {
             true => signature::verify(path, &results, signers),
             false => Ok(()),

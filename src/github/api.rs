@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use crate::domain::ids::CommitId;
+use crate::domain::ids::{CommitId, Login};
 use crate::github::client::{Client, Repeat};
 use crate::github::closing_keywords::Site;
 use crate::github::config::Repository;
@@ -262,7 +262,7 @@ impl GitHub {
                 Ok(match login {
                     Some(login) if login.ends_with("[bot]") => login,
                     Some(login) => format!("{login}[bot]"),
-                    None => "github-actions[bot]".to_owned(),
+                    None => Login::ACTIONS.to_owned(),
                 })
             }
             Err(fault) => Err(fault),

@@ -1,6 +1,7 @@
 //! Finds the issues that a pull request closes, as GitHub reads its description: `Fixes #5`, `Fixes: owner/repo#5`, full URLs.
 //!
-//! Must not send requests: only the text of the description counts. Code and HTML comments contain examples and are ignored.
+//! Must not send requests: only the text of the description counts. Code and HTML comments contain examples and are ignored;
+//! the text of other HTML counts.
 //! The words and forms: <https://docs.github.com/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue>.
 
 use std::ops::Range;
@@ -18,6 +19,15 @@ static REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| {
           ( (?: ([\w.-]+/[\w.-]+)?\# | https?://([\w.:-]+)/([\w.-]+/[\w.-]+)/issues/ ) (\d+) ) (?:$|\W)",
     )
     .ok()
+});
+
+/// What is no text in a block of HTML: comments, elements whose text is code, and tags.
+static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let code = ["pre", "code", "script", "style", "textarea", "kbd", "samp"];
+    let code = code
+        .map(|name| format!(r"<{name}\b.*?(?:</{name}\s*>|\z)"))
+        .join("|");
+    Regex::new(&format!(r"(?is)<!--.*?(?:-->|\z)|{code}|(?<tag></?[a-z][^>]*>)")).ok()
 });
 
 /// Where a description is read: the repository, and the host of its pages.
@@ -119,9 +129,10 @@ impl Prose {
             match event {
                 Event::Start(Tag::CodeBlock(_)) => in_code = true,
                 Event::End(TagEnd::CodeBlock) => in_code = false,
-                Event::Text(text) if !in_code => {
-                    prose.pieces.push((prose.text.len(), range.start));
-                    prose.text.push_str(&text);
+                Event::Text(text) if !in_code => prose.push(&text, range.start),
+                Event::Start(Tag::HtmlBlock) => {
+                    prose.text.push('\n');
+                    prose.push_html(&description[range.clone()], range.start);
                 }
                 // A code span separates words, so that `Fixes ``x`` #5` is not a reference.
                 Event::Code(_) => prose.text.push('`'),
@@ -134,6 +145,28 @@ impl Prose {
             }
         }
         prose
+    }
+
+    fn push(&mut self, text: &str, source: usize) {
+        self.pieces.push((self.text.len(), source));
+        self.text.push_str(text);
+    }
+
+    fn push_html(&mut self, html: &str, source: usize) {
+        let Some(markup) = MARKUP.as_ref() else {
+            return;
+        };
+        let mut at = 0;
+        for found in markup.captures_iter(html) {
+            let whole = found.get_match();
+            self.push(&html[at..whole.start()], source + at);
+            // Code separates words, as a code span does.
+            if found.name("tag").is_none() {
+                self.text.push('`');
+            }
+            at = whole.end();
+        }
+        self.push(&html[at..], source + at);
     }
 
     /// Returns the place in the description of a place in the text.
@@ -187,6 +220,10 @@ mod tests {
             closes("Fixes <https://github.com/octo-org/trainer/issues/6>"),
             [6]
         );
+        assert_eq!(
+            closes("<details><summary>Links</summary>\nFixes #7\n<b>closes</b> #8</details>"),
+            [7, 8]
+        );
         assert_eq!(closes("ümläut: fixes #1 fixes #2,fixes #3"), [1, 2, 3]);
     }
 
@@ -226,6 +263,13 @@ mod tests {
             assert_eq!(closes(example), [0u64; 0], "{example}");
         }
         assert_eq!(closes("<!-- Fixes: #1 -->\n\nfixed #3"), [3]);
+        for block in [
+            "<pre>\nFixes #1\n\nFixes #2\n</pre>",
+            "<details>\n<code>Fixes #1</code>\nFixes <code>x</code> #2 <!-- closes #3 -->\n</details>",
+            "<div title='Fixes #1'>\n</div>",
+        ] {
+            assert_eq!(closes(block), [0u64; 0], "{block}");
+        }
         // A fence that never closes runs to the end.
         assert_eq!(closes("Fixes #1\n\n```\nFixes #2"), [1]);
     }

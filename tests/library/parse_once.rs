@@ -126,6 +126,19 @@ fn no_command_parses_a_document_twice() {
             &["nmoe:", "nmoe_pr:", "[gates."],
         ),
         ("ready 12", None, &["nmoe:", "nmoe_pr:", "[gates."]),
+        ("ready --all", None, &["nmoe:", "nmoe_pr:", "[gates."]),
+        (
+            "ready 12 --results ../../home/parts.json",
+            None,
+            &["nmoe:", "nmoe_pr:", "[gates."],
+        ),
+        ("plan", None, &["nmoe:"]),
+        ("doctor", None, &["[gates."]),
+        ("gates list", None, &["[gates."]),
+        ("gates show cpu:import", None, &["[gates."]),
+        ("contract new", None, &["[gates."]),
+        ("lint workflows", None, &[]),
+        ("report ../../home/parts.json", None, &["[gates."]),
     ];
     for (line, event, documents) in lines {
         let left = fixture.line(&format!("'{record}' {line}"), event);
