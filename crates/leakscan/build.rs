@@ -203,10 +203,20 @@ fn unicode_tables() -> Result<String> {
         bytes[..text.len()].copy_from_slice(text.as_bytes());
         (c, bytes)
     });
+    // The characters that Unicode (UTS 39) lists as look-alikes of one ASCII character.
+    let look_alikes: Vec<(u32, char)> = ('\u{80}'..=char::MAX)
+        .filter_map(|c| {
+            let mut buffer = [0; 4];
+            let mut signs = unicode_security::skeleton(c.encode_utf8(&mut buffer));
+            let sign = signs.next().filter(char::is_ascii_graphic)?;
+            signs.next().is_none().then_some((u32::from(c), sign))
+        })
+        .collect();
     Ok(format!(
         "/// First and last character of each range that a reader does not see.\npub static INVISIBLE: &[(u32, u32)] = &{invisible:?};\n\
          /// First and last character of each range of marks that join the letter before.\npub static MARKS: &[(u32, u32)] = &{marks:?};\n\
          /// Letters with marks, and the letter.\npub static ACCENTED: &[(u32, char)] = &{accented:?};\n\
+         /// Characters that look like one ASCII character, and that character.\npub static LOOK_ALIKES: &[(u32, char)] = &{look_alikes:?};\n\
          /// The characters with an ASCII form, which zeros fill up.\npub static PLAIN: &[(u32, [u8; 4])] = &{:?};\n",
         plain.collect::<Vec<_>>()
     ))

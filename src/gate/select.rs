@@ -63,9 +63,10 @@ pub enum SelectError {
 }
 
 fn hint(nearest: Option<&str>) -> String {
-    nearest
-        .map(|n| format!("; {}", did_you_mean(n)))
-        .unwrap_or_default()
+    match nearest {
+        Some(nearest) => format!("; {}", did_you_mean(nearest)),
+        None => "\nhelp: `nmoe-gates gates list` prints the gates and bundles".to_owned(),
+    }
 }
 
 /// Resolves a request: first the bundle, then the gates, then the tier. Keeps the order and drops duplicates.
@@ -263,7 +264,7 @@ mod tests {
         );
         assert_eq!(
             said(ask(None, &["entirely-else"])),
-            "cannot find the gate `entirely-else` in the registry"
+            "cannot find the gate `entirely-else` in the registry\nhelp: `nmoe-gates gates list` prints the gates and bundles"
         );
     }
 }

@@ -12,9 +12,8 @@ use crate::lint::codes::contract as codes;
 use crate::lint::context::{Gate, LintContext, RegistryIndex};
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::invariants;
-use crate::lint::path_characters::deceptive;
 use crate::lint::placeholders::{self, filled, filled_at};
-use crate::lint::registry::node::braces;
+use crate::lint::registry::node::pattern;
 use crate::lint::schema::{self, Strictness, clip};
 use crate::lint::schemas;
 use crate::lint::template_sections;
@@ -71,26 +70,7 @@ fn patterns<'n>(diagnostics: &mut Diagnostics<'_>, list: Option<&'n Node>) -> Ve
         if placeholders::is_placeholder(text) {
             continue;
         }
-        let fault = if text.starts_with('!') {
-            Some("a leading `!` has no effect here; put the pattern into `deny`".to_owned())
-        } else if text.contains('\n') {
-            Some("it contains a line ending".to_owned())
-        } else if let Some(fault) = deceptive(text) {
-            Some(fault)
-        } else {
-            match PathPattern::new(text) {
-                Ok(pattern) => {
-                    braces(diagnostics, &pattern, node);
-                    good.push((pattern, node));
-                    None
-                }
-                Err(error) => Some(error.to_string()),
-            }
-        };
-        if let Some(fault) = fault {
-            let message = format!("`{}` is not a path pattern", clip(text));
-            diagnostics.report(&codes::INVALID_GLOB, &node.span, message).help = Some(fault);
-        }
+        good.extend(pattern(diagnostics, text, node).map(|pattern| (pattern, node)));
     }
     good
 }

@@ -219,11 +219,16 @@ impl Walk<'_, '_> {
             &entry.key_span,
             format!("there is no key `{}`{place}", entry.key),
         );
-        if meant.is_none() && self.reading == Strictness::OpenForm {
+        // A misspelt key next to the right one: a reader takes one of them for the other.
+        let twin = nearest(&entry.key, keys.iter().map(|key| key.name)).filter(|_| meant.is_none());
+        if meant.or(twin).is_none() && self.reading == Strictness::OpenForm {
             finding.severity = Severity::Warning;
         }
         finding.help = Some(match meant {
             Some(meant) => did_you_mean(meant),
+            None if let Some(twin) = twin => {
+                format!("`{twin}` is already there; remove this key, or give it another name")
+            }
             None if self.reading != Strictness::File => {
                 let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
                 format!(

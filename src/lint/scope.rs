@@ -2,13 +2,14 @@
 
 pub mod codes;
 pub mod knobs;
+mod steering;
 
 use crate::domain::contract::{Limits, Scope};
 use crate::domain::finding::Finding;
 use crate::domain::path_pattern::PathPattern;
 use crate::git::diff::{Change, Kind, Side};
 use crate::lint::codes::contract::INVALID_GLOB;
-use crate::lint::path_characters::deceptive;
+use crate::lint::path_characters;
 
 /// A scope with parsed patterns. An invalid pattern matches nothing, and [`ScopeMatcher::faults`] reports it.
 pub struct ScopeMatcher {
@@ -17,25 +18,6 @@ pub struct ScopeMatcher {
     faults: Vec<Finding>,
     empty: bool,
 }
-
-/// Names of files and folders that steer agents or gates, at any depth; with `/`, beginnings of paths. The second text is the part
-/// that a pattern must contain to name them.
-const STEERING: [(&str, &str); 14] = [
-    ("AGENTS.md", "AGENTS"),
-    ("CLAUDE.md", "CLAUDE"),
-    ("GEMINI.md", "GEMINI"),
-    ("SKILL.md", "SKILL"),
-    ("copilot-instructions.md", "copilot-instructions"),
-    (".claude", ".claude"),
-    (".codex", ".codex"),
-    (".cursor", ".cursor"),
-    (".cursorrules", ".cursorrules"),
-    (".windsurfrules", ".windsurfrules"),
-    (".github/workflows", ".github"),
-    (".github/actions", ".github"),
-    ("configs/gates", "configs/gates"),
-    ("configs/nmoe-gates.toml", "configs/nmoe-gates"),
-];
 
 enum Ruling<'a> {
     Allowed,
@@ -48,14 +30,12 @@ impl ScopeMatcher {
         let mut faults = Vec::new();
         let mut compile = |list: &str, texts: &[String]| -> Vec<PathPattern> {
             let mut parse = |text: &String| {
-                let fault = match (deceptive(text), PathPattern::new(text)) {
-                    (None, Ok(pattern)) => return Some(pattern),
-                    (Some(fault), _) => fault,
-                    (None, Err(error)) => error.to_string(),
-                };
-                let message = format!("`scope.{list}` has `{text}`, which is not a path pattern");
-                faults.push(Finding::new(&INVALID_GLOB, message).help(fault));
-                None
+                path_characters::parse(text)
+                    .inspect_err(|fault| {
+                        let message = format!("`scope.{list}` has `{text}`, which is not a path pattern");
+                        faults.push(Finding::new(&INVALID_GLOB, message).help(fault));
+                    })
+                    .ok()
             };
             texts.iter().filter_map(&mut parse).collect()
         };
@@ -115,15 +95,11 @@ impl ScopeMatcher {
     /// Reports a file that steers agents or gates, if the scope allows it without naming it.
     fn steering(&self, side: &Side) -> Option<Finding> {
         let path = side.shown();
-        let parts: Vec<&str> = path.split('/').collect();
-        let (_, mark) = STEERING.iter().find(|(name, _)| match name.contains('/') {
-            true => path.starts_with(name),
-            false => parts.contains(name),
-        })?;
+        let name = steering::name_in(&path)?;
         let named = self
             .allow
             .iter()
-            .any(|a| a.matches(&side.path) && a.as_str().contains(mark));
+            .any(|a| a.matches(&side.path) && steering::is_named_by(name, a.as_str()));
         (!named && self.allows(&side.path)).then(|| {
             let message = format!("`{path}` steers agents or gates, and `scope.allow` does not name it");
             Finding::new(&codes::STEERING_CHANGE, message)

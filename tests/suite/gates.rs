@@ -118,6 +118,14 @@ fn unknown_name_suggests_nearest() {
             .stderr_matches(&format!("error: .*did you mean `{nearest}`\\?.*"))
             .check();
     }
+    for args in [
+        ["gates", "show", "zz:zzzzzz"].as_slice(),
+        &["run", "--bundle", "zzzzzz"],
+    ] {
+        let help = "help: `nmoe-gates gates list` prints the gates and bundles";
+        let said = sandbox.gates(args).run().exits(2);
+        said.reports("error: cannot find the ").reports(help);
+    }
     sandbox.file("configs/gates/gates.toml", "[gates.\"a\"\ntier = 1");
     sandbox
         .gates(["gates", "list"])

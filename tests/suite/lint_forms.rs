@@ -134,4 +134,12 @@ fn added_key_of_attestation_is_warning() {
     let found = lint("attestation", &block("prf:\n  gate: x\n"));
     assert_eq!(found[0]["severity"], "error");
     assert_eq!(found[0]["help"], "did you mean `perf`?");
+    // The right key can be there too.
+    let found = lint("attestation", &block("gates_pased:\n  tier_a: []\n"));
+    assert_eq!(found[0]["code"], "unknown-key");
+    assert_eq!(found[0]["severity"], "error");
+    assert_eq!(
+        found[0]["help"],
+        "`gates_passed` is already there; remove this key, or give it another name"
+    );
 }

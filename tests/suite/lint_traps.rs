@@ -131,6 +131,15 @@ fn deceptive_pattern_is_error_everywhere() {
         ("nmoe/cs\u{ad}rc/**", "U+00AD"),
         ("nmoe/\u{200f}csrc/**", "U+200F"),
         ("nmoe/\u{441}src/**", "U+0441"),
+        ("nmoe\u{2215}csrc/**", "U+2215) at character 5"),
+        ("nmoe/csrc/rdep\u{a4f8}cu", "U+A4F8) at character 15"),
+        ("nmoe/cs\u{ab81}c/**", "U+AB81"),
+        (" nmoe/csrc/**", "a space at character 1"),
+        ("nmoe/csrc/** ", "a space at character 13"),
+        (":(glob)nmoe/csrc/**", "write `nmoe/csrc/**`"),
+        (":/nmoe/csrc/**", "write `nmoe/csrc/**`"),
+        (":!nmoe/csrc/**", "put `nmoe/csrc/**` into `deny`"),
+        ("!nmoe/csrc/**", "put `nmoe/csrc/**` into `deny`"),
     ] {
         let body = contract("07", "loader")
             .allow("nmoe/**")
@@ -148,7 +157,9 @@ fn deceptive_pattern_is_error_everywhere() {
             .gates(["lint", "scope", "--contract", "../issue.yml", "--format", "json"])
             .run()
             .findings();
-        assert_eq!(scope["findings"][0]["code"], "invalid-glob", "{scope:#}");
+        let first = &scope["findings"][0];
+        assert_eq!(first["code"], "invalid-glob", "{scope:#}");
+        assert!(first["help"].as_str().unwrap().contains(part), "{scope:#}");
     }
     let registry = format!("[target.b200]\nkernels = [\"nmoe/\u{200b}csrc/*.so\"]\n{REGISTRY}");
     sandbox.file("configs/gates/gates.toml", registry);

@@ -325,6 +325,29 @@ fn limits_bound_files_and_lines() {
     assert_eq!(large("files: 3"), [""; 0]);
 }
 
+const STEERING: [&str; 20] = [
+    ".mcp.json",
+    ".vscode/mcp.json",
+    ".github/instructions/x.instructions.md",
+    ".github/prompts/x.prompt.md",
+    ".github/agents/x.md",
+    ".clinerules",
+    ".roo/rules/x.md",
+    ".kiro/steering/x.md",
+    ".junie/guidelines.md",
+    ".amazonq/rules/x.md",
+    ".windsurf/rules/x.md",
+    ".agents/skills/x.txt",
+    "trainer/CLAUDE.local.md",
+    "trainer/AGENTS.override.md",
+    "trainer/agents.md",
+    "AGENT.md",
+    "opencode.json",
+    "docs/CODEOWNERS",
+    "tools/action.yml",
+    ".pre-commit-config.yaml",
+];
+
 /// Instructions of agents, workflows and the policy decide what later work does, so `**` does not name them.
 #[test]
 fn steering_file_must_be_named_in_scope() {
@@ -349,6 +372,21 @@ fn steering_file_must_be_named_in_scope() {
             "steering-change docs/CLAUDE.md",
         ]
     );
+    for path in STEERING {
+        let sandbox = self::sandbox();
+        sandbox.file(path, "x: 1\n");
+        let found = findings(&sandbox, &wide, &[], 0);
+        assert!(
+            found.contains(&format!("steering-change {path}")),
+            "{path}: {found:?}"
+        );
+        let named = contract(&format!("{path:?}"), "", "", "name");
+        let found = findings(&sandbox, &named, &[], 0);
+        assert!(
+            !found.iter().any(|f| f.starts_with("steering-change")),
+            "{path}: {found:?}"
+        );
+    }
     let named = contract(
         "AGENTS.md, docs/CLAUDE.md, \".cursor/**\", \".github/**\", \"configs/gates/*\"",
         "",

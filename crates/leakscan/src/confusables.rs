@@ -2,6 +2,7 @@
 
 use crate::unicode_tables::ACCENTED;
 use crate::unicode_tables::INVISIBLE;
+use crate::unicode_tables::LOOK_ALIKES;
 use crate::unicode_tables::MARKS;
 use crate::unicode_tables::PLAIN;
 
@@ -18,7 +19,12 @@ pub fn is_invisible(c: char) -> bool {
 
 /// Whether a character beyond ASCII adds nothing to the letters of a word: it is invisible, or marks the letter before.
 pub fn is_ignorable(c: char) -> bool {
-    is_in(c, INVISIBLE) || is_in(c, MARKS)
+    is_in(c, INVISIBLE) || is_mark(c)
+}
+
+/// Whether a character marks the letter before it.
+pub fn is_mark(c: char) -> bool {
+    is_in(c, MARKS)
 }
 
 /// The ASCII character that a character stands for or looks like.
@@ -28,6 +34,18 @@ pub fn confusable_ascii(c: char) -> Option<u8> {
         Some(_) => None,
         None => look_alike(c),
     }
+}
+
+/// The ASCII character that a character looks like in some font: the look-alikes of Unicode in addition to [`confusable_ascii`]. The scan
+/// of texts does not use them, because many are common letters, such as the katakana letter that looks like a slash.
+pub fn look_alike_ascii(c: char) -> Option<u8> {
+    let listed = || {
+        let place = LOOK_ALIKES
+            .binary_search_by_key(&u32::from(c), |known| known.0)
+            .ok()?;
+        u8::try_from(LOOK_ALIKES[place].1).ok()
+    };
+    confusable_ascii(c).or_else(listed)
 }
 
 /// The ASCII text that a character stands for; zeros fill it up. An accented letter stands for its letter.

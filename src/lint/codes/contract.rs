@@ -20,7 +20,7 @@ codes! {
         "issue: 03a\ndepends_on: [01]";
     INVALID_GLOB = "invalid-glob", Error,
         "Not a valid path pattern",
-        "Patterns are git pathspecs with `:(glob)`. They start at the top of the repository. `*` and `?` do not match `/`, `**` does. The name of a folder matches everything below it. Characters that are invisible or look like others are refused, because such a pattern matches nothing.",
+        "Patterns are git pathspecs with `:(glob)`. They start at the top of the repository. `*` and `?` do not match `/`, `**` does. The name of a folder matches everything below it. Characters that are invisible or look like others are refused, because such a pattern matches nothing. So are a space or a quotation mark at the end of a name, `\\` before a letter, and the prefixes of git pathspecs: `:(glob)`, `:/`, `:!`, `!`. `\\` before a sign makes the sign literal.",
         "allow: [/nmoe/[a.py]",
         "allow: [nmoe/a.py]";
     LITERAL_BRACES = "literal-braces", Warning,

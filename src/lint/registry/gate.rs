@@ -8,7 +8,7 @@ use crate::domain::registry::Target;
 use crate::lint::codes::registry as codes;
 use crate::lint::diagnostics::Diagnostics;
 use crate::lint::gate_command;
-use crate::lint::registry::node::{compares, glob, kind, text};
+use crate::lint::registry::node::{compares, kind, pattern, text};
 use crate::lint::registry::{metrics, numeric, perf};
 use crate::lint::schema::clip;
 
@@ -49,8 +49,8 @@ pub(super) fn check_all<'n>(
             }
         }
         metrics::check(diagnostics, &entry.node);
-        for (pattern, node) in entry.node.get("artifacts").into_iter().flat_map(Node::texts) {
-            glob(diagnostics, pattern, node);
+        for (text, node) in entry.node.get("artifacts").into_iter().flat_map(Node::texts) {
+            pattern(diagnostics, text, node);
         }
         if let Some(first) = files(diagnostics, entry, has_file) {
             missing.push((entry.key.as_str(), first));

@@ -16,7 +16,7 @@ use crate::lint::codes::document::{EMPTY_VALUE, MISSING_KEY, WRONG_TYPE};
 use crate::lint::codes::registry as codes;
 use crate::lint::context::RegistryIndex;
 use crate::lint::diagnostics::Diagnostics;
-use crate::lint::registry::node::{compares, glob, kind, text, unknown};
+use crate::lint::registry::node::{compares, kind, pattern, text, unknown};
 use crate::lint::schema::{self, Strictness, clip};
 use crate::lint::schemas;
 use leakscan::scan::Options;
@@ -115,12 +115,12 @@ fn head(diagnostics: &mut Diagnostics<'_>, root: &Node) {
             }
         }
         for (text, node) in target.node.get("kernels").into_iter().flat_map(Node::texts) {
-            glob(diagnostics, text, node);
+            pattern(diagnostics, text, node);
         }
         let rules = ["checks", "foreign"].map(|key| target.node.get(key));
         for rule in rules.into_iter().flatten().flat_map(Node::items) {
             if let Some((text, node)) = rule.get("library").and_then(|n| n.text().map(|t| (t, n))) {
-                glob(diagnostics, text, node);
+                pattern(diagnostics, text, node);
             }
         }
     }

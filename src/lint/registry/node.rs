@@ -8,26 +8,26 @@ use crate::domain::suggest::{did_you_mean, nearest};
 use crate::lint::codes::contract::{INVALID_GLOB, LITERAL_BRACES, UNKNOWN_GATE};
 use crate::lint::codes::registry as codes;
 use crate::lint::diagnostics::Diagnostics;
-use crate::lint::path_characters::deceptive;
+use crate::lint::path_characters;
 use crate::lint::schema::clip;
 
-pub(super) fn glob(diagnostics: &mut Diagnostics<'_>, text: &str, node: &Node) {
-    if let Some(fault) = deceptive(text) {
-        let message = format!("`{}` is not a path pattern", clip(text));
-        diagnostics.report(&INVALID_GLOB, &node.span, message).help = Some(fault);
-        return;
-    }
-    match PathPattern::new(text) {
-        Ok(pattern) => braces(diagnostics, &pattern, node),
-        Err(error) => {
+/// Parses a pattern, and reports what is wrong with it.
+pub(crate) fn pattern(diagnostics: &mut Diagnostics<'_>, text: &str, node: &Node) -> Option<PathPattern> {
+    match path_characters::parse(text) {
+        Ok(pattern) => {
+            braces(diagnostics, &pattern, node);
+            Some(pattern)
+        }
+        Err(fault) => {
             let message = format!("`{}` is not a path pattern", clip(text));
-            diagnostics.report(&INVALID_GLOB, &node.span, message).help = Some(error.to_string());
+            diagnostics.report(&INVALID_GLOB, &node.span, message).help = Some(fault);
+            None
         }
     }
 }
 
 /// Reports `{a,b}`, because braces are literal in patterns.
-pub(crate) fn braces(diagnostics: &mut Diagnostics<'_>, pattern: &PathPattern, node: &Node) {
+fn braces(diagnostics: &mut Diagnostics<'_>, pattern: &PathPattern, node: &Node) {
     if pattern.has_literal_braces() {
         let message = format!("the braces in `{}` are literal", clip(pattern.written()));
         diagnostics.report(&LITERAL_BRACES, &node.span, message).help =
@@ -51,7 +51,10 @@ pub(super) fn unknown(diagnostics: &mut Diagnostics<'_>, id: &str, node: &Node, 
     let fix = meant.map(|m| diagnostics.fix(&node.span, format!("\"{m}\"")));
     let message = format!("there is no gate `{}`", clip(id));
     let finding = diagnostics.report(&UNKNOWN_GATE, &node.span, message);
-    finding.help = meant.map(did_you_mean);
+    finding.help = Some(match meant {
+        Some(meant) => did_you_mean(meant),
+        None => "add the gate to `gates`, or name another one".to_owned(),
+    });
     finding.fix = fix;
 }
 

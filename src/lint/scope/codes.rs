@@ -20,7 +20,7 @@ codes! {
         "limits: {files: 10, lines: 300}";
     STEERING_CHANGE = "steering-change", Warning,
         "The change edits a file that steers agents or gates",
-        "Instructions of agents, skills, workflows and the policy decide what later work does and which checks it meets. A pattern such as `**` allows them without saying so. Name the file or its folder in `scope.allow`, so that the agreement shows it.",
+        "Instructions and settings of agents, skills, workflows, actions, owners of code, hooks and the policy decide what later work does and which checks it meets. A pattern such as `**` allows them without saying so. Name the file or its folder in `scope.allow`, so that the agreement shows it.",
         "scope:\n  allow: [\"**\"]\n# the branch changes AGENTS.md",
         "scope:\n  allow: [\"nmoe/**\", AGENTS.md]";
     LINK_OUT_OF_SCOPE = "link-out-of-scope", Error,

@@ -70,7 +70,7 @@ codes! {
         "git worktree add --detach base \"$REF\"\nmake -C base/csrc\npython -m trainer";
     UNPINNED_ACTION = "workflow-unpinned-action", Warning,
         "an action is not pinned by commit",
-        "A tag can be moved to other code. Use the commit id, with the version in a comment.",
+        "A tag can be moved to other code. Use the commit id, with the version in a comment. An exact version of the action of this program is accepted, because its releases are immutable.",
         "uses: actions/checkout@v4",
         "uses: actions/checkout@<40 hex digits> # v4.2.2";
     DEAD_RUNTIME = "workflow-dead-runtime", Warning,

@@ -25,6 +25,7 @@ use crate::document::source_map::MappedText;
 use crate::document::yaml;
 use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
+use crate::domain::page;
 
 pub use codes::{STALE_CHOICES, TABLE};
 use flow::Events;
@@ -327,13 +328,26 @@ fn pinned(step: &Step, sink: &mut Sink) {
     let own = ["./", job::SELF, "docker://"]
         .iter()
         .any(|start| uses.starts_with(start));
-    if !own && !by_commit {
+    if !own && !by_commit && !is_release(uses) {
         sink.push(
             &codes::UNPINNED_ACTION,
             span,
             format!("the owner of `{uses}` can move it to other code"),
         );
     }
+}
+
+/// Whether this is the action of this program in an exact version, which nobody can move: its releases are immutable.
+fn is_release(uses: &str) -> bool {
+    let own = page::action();
+    let name = own.split('@').next().unwrap_or_default();
+    let Some((used, version)) = uses.rsplit_once("@v") else {
+        return false;
+    };
+    let numbers: Vec<&str> = version.split('.').collect();
+    used.eq_ignore_ascii_case(name)
+        && numbers.len() == 3
+        && numbers.iter().all(|number| number.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]
