@@ -5,7 +5,6 @@
 
 mod forms;
 mod packages;
-mod patch;
 mod questions;
 mod region;
 mod render;
@@ -74,7 +73,7 @@ pub struct Args {
     /// Add a skill file for agents, generated from this program, to this folder of skills (default: .claude/skills).
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = SKILLS)]
     skill: Option<String>,
-    /// Add a git hook that checks each commit before it is created.
+    /// Add git hooks that check each commit and its message before it is created.
     #[arg(long)]
     hook: bool,
     /// Use this action in the workflows (default: the one that the workflows use, else the action of this version). Pin it by commit.
@@ -90,7 +89,11 @@ const PR_LINT: &str = include_str!("../../.github/workflows/pr-lint.yml");
 const REGISTRY: &str = include_str!("../../templates/init/gates.toml");
 const SETTINGS: &str = include_str!("../../templates/init/nmoe-gates.toml");
 const AGENTS: &str = include_str!("../../templates/init/AGENTS.md");
-const HOOK: &str = include_str!("../../templates/init/pre-commit");
+/// The hooks of git, and their programs.
+const HOOKS: [(&str, &str); 2] = [
+    ("pre-commit", include_str!("../../templates/init/pre-commit")),
+    ("commit-msg", include_str!("../../templates/init/commit-msg")),
+];
 /// The action of the workflow's own repository at the running commit.
 const SELF: &str = "$/";
 /// The folder of skills that `--skill` uses without a value.
@@ -284,10 +287,16 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         steps.push(Step::section(repo, "AGENTS.md", AGENTS)?);
     }
     // Do not use `--git-path`: `Git` runs git without hooks, so that git would answer with another path.
-    let hook = git.text(["rev-parse", "--git-common-dir"]).unwrap_or_default() + "/hooks/pre-commit";
-    if args.hook || is_marked(&repo.join(&hook)) {
+    let hooks = git.text(["rev-parse", "--git-common-dir"]).unwrap_or_default() + "/hooks";
+    let has_hook = HOOKS
+        .iter()
+        .any(|(name, _)| is_marked(&repo.join(&hooks).join(name)));
+    if args.hook || has_hook {
         let no_lint = "another hook exists; call `nmoe-gates lint` from it";
-        steps.push(Step::owned(repo, &hook, HOOK).needs("nmoe-gates", no_lint));
+        let step = |(name, text): &(&str, &str)| {
+            Step::owned(repo, &format!("{hooks}/{name}"), text).needs("nmoe-gates", no_lint)
+        };
+        steps.extend(HOOKS.iter().map(step));
     }
     Ok(steps)
 }

@@ -69,16 +69,44 @@ fn init_writes_only_at_top_of_checkout() {
         "it is not the top of its checkout",
     );
     refused(&["init", "--repo", ".git"], "git's own folder");
+    sandbox.git(["add", "-A"]);
+    sandbox.git(["commit", "-qm", "Begin"]);
     sandbox.git(["clone", "-q", "--bare", ".", "../bare.git"]);
     refused(&["init", "--repo", "../bare.git"], "bare repository");
     assert!(!sandbox.path("bare.git/configs").exists());
-    // From inside git's own folder the checkout above is meant.
-    sandbox
-        .gates(["init", "--dry-run"])
-        .current_dir(sandbox.repo().join(".git"))
-        .run()
-        .exits(0)
-        .prints("create  .github/workflows/tier-b.yml");
+    // git's own folder can belong to another checkout than the one above it.
+    sandbox.git(["worktree", "add", "-q", "../linked"]);
+    let clone = [
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "-q",
+        "../bare.git",
+        "sub",
+    ];
+    sandbox.git(clone);
+    for (folder, why) in [
+        (".git", "git's own folder"),
+        (".git/hooks", "git's own folder"),
+        (".git/worktrees/linked", "git's own folder"),
+        (".git/modules/sub", "it is not the top of its checkout"),
+        ("../bare.git", "bare repository"),
+        ("../bare.git/refs", "bare repository"),
+    ] {
+        for args in [
+            &["init"][..],
+            &["init", "--write"],
+            &["init", "--agents", "--hook", "--skill"],
+        ] {
+            let call = sandbox.gates(args).current_dir(sandbox.repo().join(folder));
+            call.run()
+                .exits(2)
+                .reports("cannot write into .")
+                .reports(why)
+                .changes(&[]);
+        }
+    }
 }
 
 #[test]
@@ -260,7 +288,7 @@ fn fix_of_file_outside_applies_in_its_folder() {
         .exits(1)
         .stdout;
     std::fs::write(sandbox.path("notes/fix.diff"), &diff).unwrap();
-    crate::driver::git(&sandbox.path("notes"), ["apply", "--unidiff-zero", "fix.diff"]);
+    crate::driver::git(&sandbox.path("notes"), ["apply", "fix.diff"]);
     let fixed = std::fs::read_to_string(sandbox.path("notes/issue.md")).unwrap();
     assert!(!fixed.contains("cpu:improt"), "{fixed}");
 }

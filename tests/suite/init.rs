@@ -47,16 +47,7 @@ fn written_files_pass_own_lints() {
         .run()
         .exits(0)
         .json();
-    let codes: Vec<&str> = workflows["findings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| f["code"].as_str().unwrap())
-        .collect();
-    assert!(
-        codes.iter().all(|code| *code == "workflow-unpinned-action"),
-        "only our own action is by version: {codes:?}"
-    );
+    assert_eq!(workflows["findings"], serde_json::json!([]));
     sandbox.gates(["run", "--tier", "a"]).run().exits(0);
     // A gate that leaves files in the checkout makes every later result one of a changed checkout.
     assert!(!sandbox.repo().join("trainer/__pycache__").exists());
@@ -287,6 +278,10 @@ target = "b200"
 [gates."cpu:unit"]
 tier = "a"
 cmd = "true"
+[gates."gpu:first"]
+tier = "b"
+gpus = 1
+cmd = "true"
 [gates."gpu:steps_8x20"]
 tier = "b"
 gpus = 8
@@ -332,13 +327,24 @@ quick = ["gpu:steps_8x20", "perf:speed"]
             assert!(contract.contains(part), "{part}\n{contract}");
         }
         assert_eq!(contract.contains("perf:"), registry.is_some(), "{contract}");
-        sandbox.file("contract.yaml", &contract);
-        let linted = sandbox
-            .gates(["lint", "contract", "contract.yaml", "--format", "json"])
-            .run()
-            .exits(0)
-            .json();
-        assert_eq!(linted["findings"], serde_json::json!([]), "{contract}");
+        // A hot change needs a perf gate, and its contract requires the gate that it compares.
+        let risks: &[&str] = if registry.is_some() {
+            &["warm", "hot"]
+        } else {
+            &["warm"]
+        };
+        for risk in risks {
+            sandbox.file(
+                "contract.yaml",
+                contract.replace("risk: warm", &format!("risk: {risk}")),
+            );
+            let linted = sandbox
+                .gates(["lint", "contract", "contract.yaml", "--format", "json"])
+                .run()
+                .exits(0)
+                .json();
+            assert_eq!(linted["findings"], serde_json::json!([]), "{contract}");
+        }
         let tier_b = std::fs::read_to_string(sandbox.repo().join(".github/workflows/tier-b.yml")).unwrap();
         assert!(tier_b.contains(choices), "{tier_b}");
         let template =
@@ -357,7 +363,10 @@ quick = ["gpu:steps_8x20", "perf:speed"]
 fn hook_checks_index_and_not_working_tree() {
     let sandbox = fresh();
     let created = sandbox.gates(["init", "--hook"]).run().exits(0);
-    created.prints("create  .git/hooks/pre-commit").any_files();
+    created
+        .prints("create  .git/hooks/pre-commit")
+        .prints("create  .git/hooks/commit-msg")
+        .any_files();
     let path = std::env::join_paths(
         std::iter::once(crate::support::program::folder().to_path_buf())
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
@@ -396,6 +405,29 @@ fn hook_checks_index_and_not_working_tree() {
     assert!(!committed && said.contains("conf.py"), "{said}");
     sandbox.file("conf.py", "token = \"\"\n");
     assert_eq!(commit(&["conf.py"]), (true, String::new()));
+
+    // The message is as public as the files. git removes what is below the scissors.
+    let empty = ["--allow-empty", "-m"];
+    let (committed, said) = commit(&[empty[0], empty[1], &token]);
+    assert!(!committed && said.contains("standard input:3:10"), "{said}");
+    sandbox.file(
+        ".git/message",
+        format!("Say what\n# ------------------------ >8 ------------------------\n{token}"),
+    );
+    let editor = ["-c", "core.editor=cp .git/message"];
+    let command = [
+        &editor[..],
+        &["-c", "user.name=A", "-c", "user.email=a@example.com"],
+        &["commit", "-q", "--allow-empty", "-v"],
+    ]
+    .concat();
+    let out = std::process::Command::new("git")
+        .args(command)
+        .current_dir(sandbox.repo())
+        .env("PATH", &path)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 
     // The contract that `start` stored is found.
     let contract = crate::support::contract::contract("07", "x")

@@ -22,7 +22,9 @@ fn fix_without_write_only_shows_diff() {
         .expect()
         .status(1)
         .stdout(
-            "--- a/issue.md\n+++ b/issue.md\n@@ -7,1 +7,1 @@\n-  required: [ \"cpu:imporq\" ]  # why\r\n+  required: [ cpu:import ]  # why\r\n",
+            "--- a/issue.md\n+++ b/issue.md\n@@ -4,6 +4,6 @@\n nmoe:\r\n   issue: 01 # kept\r\n gates:\r\n\
+             -  required: [ \"cpu:imporq\" ]  # why\r\n+  required: [ cpu:import ]  # why\r\n ```\r\n end\n\
+             \\ No newline at end of file\n",
         )
         .stderr_matches(".*")
         .check();
@@ -43,23 +45,91 @@ fn written_fix_keeps_other_bytes() {
     assert!(out.stdout.contains("missing-key"), "{}", out.stdout);
 }
 
+/// Plain `git apply` needs context. Changes are at the start, in the middle, at the end, next to each other, and in several files.
 #[test]
-fn diff_applies_with_git() {
-    let sandbox = sandbox(BODY);
-    sandbox.git(["init", "-q"]);
-    let out = sandbox
+fn printed_diff_applies_with_git() {
+    let gates = "gates: {required: [cpu:imporq]}\n";
+    let many = "#\n".repeat(9);
+    let lines = |text: &str| text.replace('\n', "\r\n");
+    for (name, body) in [
+        ("issue.md", BODY.to_owned()),
+        ("first.yml", format!("{gates}nmoe: {{issue: 01}}\n{many}")),
+        (
+            "first-with-mark.yml",
+            format!("\u{feff}{gates}nmoe: {{issue: 01}}\n"),
+        ),
+        ("middle.yml", format!("{many}nmoe: {{issue: 01}}\n{gates}{many}")),
+        ("last.yml", format!("nmoe: {{issue: 01}}\n{many}{gates}")),
+        (
+            "last-open.yml",
+            format!("nmoe: {{issue: 01}}\n{many}{}", gates.trim_end()),
+        ),
+        (
+            "last-open-crlf.yml",
+            lines(&format!("nmoe: {{issue: 01}}\n{many}{}", gates.trim_end())),
+        ),
+        (
+            "only.yml",
+            "{nmoe: {issue: 01}, gates: {required: [cpu:imporq]}}".to_owned(),
+        ),
+        (
+            "two.yml",
+            format!("gatez:\n  required:\n    - cpu:import\n{many}nmoe:\n  issue: 01\n  risk: hoz\n"),
+        ),
+        (
+            "near.yml",
+            "nmoe:\n  risk: hoz\n  issue: 01\n  kind: featura\ngates:\n  required:\n    - cpu:imporq\n"
+                .to_owned(),
+        ),
+        ("a name.yml", format!("nmoe: {{issue: 01}}\n{gates}")),
+        ("na\"me.yml", format!("nmoe: {{issue: 01}}\n{gates}")),
+    ] {
+        for folder in ["", "below/"] {
+            let sandbox = sandbox(BODY);
+            sandbox.git(["init", "-q"]);
+            let files = [name, "issue.md"].map(|file| format!("{folder}{file}"));
+            sandbox.file(&files[1], BODY).file(&files[0], &body);
+            let call = |args: &[&str]| {
+                let here = sandbox.repo().join(folder);
+                let mut all = vec!["lint", "contract", name];
+                all.extend((name != "issue.md").then_some("issue.md"));
+                sandbox.gates(all.iter().chain(args)).current_dir(here).run()
+            };
+            let read = || {
+                files
+                    .clone()
+                    .map(|file| std::fs::read(sandbox.repo().join(file)).unwrap())
+            };
+            let before = read();
+            let printed = call(&["--fix"]).exits(1).stdout;
+            assert!(printed.contains("\n@@ -"), "{name}: {printed}");
+            std::fs::write(sandbox.path("fix.diff"), &*printed).unwrap();
+            crate::driver::git(
+                &sandbox.repo().join(folder),
+                ["apply", sandbox.path("fix.diff").to_str().unwrap()],
+            );
+            let applied = read();
+            assert_ne!(applied[0], before[0], "{name}: {printed}");
+            for (file, text) in files.iter().zip(&before) {
+                std::fs::write(sandbox.repo().join(file), text).unwrap();
+            }
+            call(&["--fix", "--write"]).exits(1).any_files().any_output();
+            assert_eq!(read(), applied, "{name}: {printed}");
+        }
+    }
+}
+
+/// The context of a change would show the line.
+#[test]
+fn fix_near_private_line_is_left_out() {
+    let token = ["gh", "p_", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"].concat();
+    let sandbox = sandbox(&BODY.replace("# kept", &format!("# {token}")));
+    let said = sandbox
         .gates(["lint", "contract", "issue.md", "--fix"])
-        .expect()
-        .status(1)
-        .stdout_any()
-        .stderr_matches(".*")
-        .check();
-    sandbox.file("fix.diff", &out.stdout);
-    sandbox.git(["apply", "--unidiff-zero", "fix.diff"]);
-    assert_eq!(
-        std::fs::read_to_string(sandbox.repo().join("issue.md")).unwrap(),
-        BODY.replace("\"cpu:imporq\"", "cpu:import")
-    );
+        .run()
+        .exits(1);
+    let said = said.prints("error[github-token]").stdout;
+    assert!(!said.contains(&token) && !said.contains("@@ -"), "{said}");
 }
 
 #[test]

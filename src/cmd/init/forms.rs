@@ -18,6 +18,16 @@ pub fn adapt(form: &str, registry: &Registry, package: Option<&str>) -> String {
         let compared = gate.compare_gate.as_deref()?;
         (gate.kind == GateKind::Perf).then_some((id.as_str(), compared, gate.metric.as_deref()))
     });
+    // A contract with a perf gate requires the gate that it compares.
+    let required = || -> Vec<&str> {
+        let first = ids(Tier::A, SHOWN);
+        let then = match perf {
+            Some((_, compared, _)) => vec![compared],
+            None => ids(Tier::B, 1),
+        };
+        let then = then.into_iter().filter(|id| !first.contains(id)).collect();
+        [first.clone(), then].concat()
+    };
     let mut adapted = String::new();
     // The indent of the key whose example values are left out.
     let mut left_out: Option<usize> = None;
@@ -29,7 +39,7 @@ pub fn adapt(form: &str, registry: &Registry, package: Option<&str>) -> String {
         }
         left_out = None;
         let shown = match rest {
-            "required:" => Some([ids(Tier::A, SHOWN), ids(Tier::B, 1)].concat()),
+            "required:" => Some(required()),
             "tier_a:" => Some(ids(Tier::A, SHOWN)),
             _ => None,
         };

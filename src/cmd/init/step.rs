@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use super::patch;
 use super::region::{self, Update};
+use crate::document::diff;
 use crate::system::files;
 
 /// The change of one file.
@@ -124,7 +124,7 @@ impl Step {
         match self.action {
             Action::Keep | Action::Edited => String::new(),
             Action::Create | Action::Append | Action::Update => {
-                patch::between(&self.path, self.before.as_deref(), &self.after)
+                diff::between(&self.path, self.before.as_deref(), &self.after)
             }
         }
     }
@@ -189,8 +189,9 @@ impl Step {
         Ok(())
     }
 
-    /// Whether the file is git's hook, which the worktrees of a repository share.
+    /// Whether the file is a hook of git, which the worktrees of a repository share.
     fn is_hook(&self) -> bool {
-        self.path.ends_with("hooks/pre-commit")
+        let folder = Path::new(&self.path).parent();
+        folder.is_some_and(|folder| folder.ends_with("hooks"))
     }
 }

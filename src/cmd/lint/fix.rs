@@ -1,14 +1,13 @@
 //! `--fix`: prints the safe fixes of findings as a unified diff, and writes them with `--write`. Must not depend on rules:
 //! the rule that created the finding decided that the fix is safe. Not a subcommand.
 
-use std::fmt::Write as _;
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail};
 
 use crate::cmd::context::print_data;
 use crate::document::Source;
-use crate::document::diff::push_lines;
+use crate::document::diff;
 use crate::document::source::Span;
 use crate::domain::finding::{Finding, Region};
 use crate::leaks::codes::is_leak;
@@ -48,7 +47,7 @@ impl Fixing {
             let Some(name) = source.name().filter(|_| !edits.is_empty()) else {
                 continue;
             };
-            print_data(&diff(source, name, &edits))?;
+            print_data(&patch(source, name, &edits))?;
             offer = Offer::Shown;
             if self.write {
                 write(source, name, &edits)?;
@@ -66,14 +65,18 @@ impl Fixing {
 type Edit<'a> = (Span, &'a str);
 
 /// Returns the fixes of a document in order. When two fixes overlap, the first is applied; the next run reports the second. A
-/// line with private text gets no fix, because the diff would show the line.
+/// fix at or near a line with private text is left out, because the context of the diff would show the line.
 fn edits<'a>(source: &Source, found: &'a [Finding]) -> Vec<Edit<'a>> {
     let own = || found.iter().filter(|f| f.path.as_deref() == source.name());
     let hidden: Vec<Region> = own()
         .filter(|f| is_leak(f.code))
         .filter_map(|f| f.region)
         .collect();
-    let clear = |r: &Region| hidden.iter().all(|h| r.end_line < h.line || h.end_line < r.line);
+    let near = diff::CONTEXT as u32;
+    let clear = |r: &Region| {
+        let is_apart = |h: &Region| r.end_line + near < h.line || h.end_line + near < r.line;
+        hidden.iter().all(is_apart)
+    };
     let mut all: Vec<Edit<'a>> = own()
         .filter_map(|f| f.fix.as_ref())
         .filter(|fix| clear(&fix.region))
@@ -113,46 +116,74 @@ fn patch_path(name: &str) -> &str {
     if inside { name } else { file.unwrap_or(name) }
 }
 
-/// Formats a unified diff without context lines, for `git apply --unidiff-zero`.
-fn diff(source: &Source, name: &str, edits: &[Edit<'_>]) -> String {
+/// Formats the edits as a unified diff for `git apply` in the current directory.
+fn patch(source: &Source, name: &str, edits: &[Edit<'_>]) -> String {
     let text = source.text();
-    let lines = |span: &Span| {
-        let start = text[..span.start].rfind('\n').map_or(0, |n| n + 1);
-        let end = text[span.end..]
-            .find('\n')
-            .map_or(text.len(), |n| span.end + n + 1);
-        start..end
-    };
-    let shown = patch_path(name);
-    let mut out = format!("--- a/{shown}\n+++ b/{shown}\n");
-    let mut shift = 0_isize;
-    let mut rest = edits;
-    while let Some((first, _)) = rest.first() {
-        let mut hunk = lines(first);
-        let mut count = 1;
-        while let Some((next, _)) = rest.get(count).filter(|(next, _)| next.start < hunk.end) {
-            hunk.end = lines(next).end;
-            count += 1;
+    // The lines of each edit as bytes. Edits in the same line are one change.
+    let mut changes: Vec<(Span, Vec<Edit<'_>>)> = Vec::new();
+    for edit in edits {
+        let start = text[..edit.0.start].rfind('\n').map_or(0, |n| n + 1);
+        let rest = text[edit.0.end..].find('\n');
+        let end = rest.map_or(text.len(), |n| edit.0.end + n + 1);
+        match changes.last_mut().filter(|(lines, _)| start < lines.end) {
+            Some((lines, own)) => {
+                lines.end = end;
+                own.push(edit.clone());
+            }
+            None => changes.push((start..end, vec![edit.clone()])),
         }
-        let (here, later) = rest.split_at(count);
-        let (old, new) = (&text[hunk.clone()], applied(text, &hunk, here));
-        let (was, is) = (old.lines().count(), new.lines().count());
-        let line = source.place(hunk.start).line as usize;
-        let moved = line.saturating_add_signed(shift);
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "@@ -{line},{was} +{moved},{is} @@");
-        for (mark, part) in [('-', old), ('+', new.as_str())] {
-            push_lines(&mut out, mark, part.split_inclusive('\n'));
-        }
-        shift += is as isize - was as isize;
-        rest = later;
     }
-    out
+    // The file begins with the mark that the document was read without.
+    let mark = |at: usize| if at == 0 { bom(source) } else { "" };
+    let replaced: Vec<(Span, String)> = changes
+        .iter()
+        .map(|(lines, own)| {
+            let first = source.place(lines.start).line as usize - 1;
+            let count = text[lines.clone()].split_inclusive('\n').count();
+            let new = format!("{}{}", mark(lines.start), applied(text, lines, own));
+            (first..first + count, new)
+        })
+        .collect();
+    let changes: Vec<diff::Change<'_>> = replaced
+        .iter()
+        .map(|(lines, new)| (lines.clone(), new.as_str()))
+        .collect();
+    let shown = patch_path(name);
+    let file = format!("{}{text}", bom(source));
+    format!(
+        "--- {}\n+++ {}\n{}",
+        header("a", shown),
+        header("b", shown),
+        diff::hunks(&file, &changes)
+    )
+}
+
+/// Formats a path of a header as git does: a name with a blank ends in a tab, and unusual characters are escaped.
+fn header(side: &str, path: &str) -> String {
+    if path.contains(|c: char| c.is_control() || "\"\\".contains(c)) {
+        let escape = |c: char| match c {
+            '"' | '\\' => format!("\\{c}"),
+            c if c.is_control() => {
+                let bytes = c.to_string().into_bytes();
+                bytes.iter().map(|byte| format!("\\{byte:03o}")).collect()
+            }
+            c => c.to_string(),
+        };
+        let escaped: String = path.chars().map(escape).collect();
+        return format!("\"{side}/{escaped}\"");
+    }
+    let end = if path.contains(' ') { "\t" } else { "" };
+    format!("{side}/{path}{end}")
+}
+
+/// Returns the byte-order mark of a file, which is not a part of its document.
+fn bom(source: &Source) -> &'static str {
+    if source.had_bom() { "\u{feff}" } else { "" }
 }
 
 /// Replaces a document with the edited text. Refuses a file that has changed since it was read.
 fn write(source: &Source, name: &str, edits: &[Edit<'_>]) -> anyhow::Result<()> {
-    let mark = if source.had_bom() { "\u{feff}" } else { "" };
+    let mark = bom(source);
     let text = source.text();
     let now = std::fs::read(name).with_context(|| format!("cannot read {name} again"))?;
     if now != format!("{mark}{text}").as_bytes() {
