@@ -220,6 +220,14 @@ impl Target {
             written
         }
     }
+
+    /// Returns the name in a target of evidence: `b200` of `b200x8`.
+    pub fn product(found: &str) -> &str {
+        match found.rsplit_once('x') {
+            Some((name, count)) if count.parse::<u16>().is_ok() => name,
+            _ => found,
+        }
+    }
 }
 
 /// Where a gate runs.
@@ -457,5 +465,11 @@ impl Registry {
     pub fn target(&self) -> Target {
         let name = Target::name(&self.meta.target);
         self.target.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Returns whether a target of evidence, such as `b200x8`, is one of this registry. Reports refuse any other.
+    pub fn has_target(&self, found: &str) -> bool {
+        let name = Target::product(found);
+        name == Target::DEFAULT || name == self.meta.target || self.target.contains_key(name)
     }
 }

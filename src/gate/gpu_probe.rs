@@ -4,7 +4,7 @@
 
 use std::cell::{OnceCell, RefCell};
 
-use crate::domain::registry::{Gate, Target};
+use crate::domain::registry::{Gate, Registry};
 use crate::domain::verdict::Reason;
 use crate::kernel::driver::{self, Driver, Need, Probe};
 
@@ -17,12 +17,14 @@ pub struct GpuProbe {
 
 impl GpuProbe {
     /// Returns why this machine cannot run a gate; `None` if it can, or if the gate needs no GPU.
-    pub fn refusal_reason(&self, gate: &Gate, target: &Target) -> Option<Reason> {
+    pub fn refusal_reason(&self, gate: &Gate, registry: &Registry) -> Option<Reason> {
         if !gate.needs_target() {
             return None;
         }
         let probe = self.probe.get_or_init(|| driver::probe(&driver::LIMITS));
-        let refusal = driver::check_machine(probe, &Need::of(target, gate.gpus)).err()?;
+        let refusal = driver::check_machine(probe, &Need::of(&registry.target(), gate.gpus))
+            .and_then(|driver| driver.check_target(registry))
+            .err()?;
         self.lacks.borrow_mut().get_or_insert_with(|| refusal.message());
         Some(refusal.reason)
     }

@@ -141,7 +141,7 @@ impl Machine<'_> {
             // The nodes of the job have the target.
             None
         } else {
-            self.target.refusal_reason(gate, &registry.target())
+            self.target.refusal_reason(gate, registry)
         };
         Some(result)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kernel_host::{Reply, Request, VERSION};
 use serde::Serialize;
 
-use crate::domain::registry::Target;
+use crate::domain::registry::{Registry, Target};
 use crate::domain::verdict::Reason;
 use crate::kernel::cuda_error;
 use crate::kernel::health::{self, Health};
@@ -73,6 +73,27 @@ impl Driver {
             Some(word) => format!("{}x{count}", word.to_ascii_lowercase()),
             None => format!("sm_{major}{minor}x{count}"),
         })
+    }
+
+    /// Refuses a product with the right compute capability that the registry does not declare: the report would refuse its results.
+    ///
+    /// # Errors
+    /// The GPUs are of a product without a table in the registry.
+    pub fn check_target(self, registry: &Registry) -> Result<Driver, UnsuitableMachine> {
+        match self
+            .target()
+            .filter(|found| !found.starts_with("sm_") && !registry.has_target(found))
+        {
+            None => Ok(self),
+            Some(found) => Err(UnsuitableMachine {
+                reason: Reason::OffTarget,
+                found: census(&self),
+                needed: format!(
+                    "a target of the registry; declare this one as `[target.{}]`",
+                    Target::product(&found)
+                ),
+            }),
+        }
     }
 }
 

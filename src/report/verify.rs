@@ -12,7 +12,7 @@ use crate::domain::metric::Metric;
 use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
 use crate::domain::plausible::{self, is_of};
-use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry, Target};
+use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry};
 use crate::domain::results::{GateResult, KernelCheck, PerfResult, PinDelta, RankResult, Results, Series};
 use crate::report::read;
 
@@ -205,7 +205,7 @@ fn differing(results: &Results, expected: &Expected<'_>) -> Vec<Identity> {
 /// into the comment.
 fn foreign_word(results: &Results, registry: &Registry) -> Option<String> {
     let e = &results.evidence;
-    if let Some(target) = e.target.as_deref().filter(|text| !is_target(text, registry)) {
+    if let Some(target) = e.target.as_deref().filter(|text| !registry.has_target(text)) {
         return Some(format!("target {target:?}"));
     }
     if let Some(bundle) = results
@@ -305,15 +305,6 @@ fn is_numeric(gate: &Gate, numeric: &NumericResult, registry: &Registry) -> bool
             .series
             .iter()
             .all(|series| gate.series.contains(&series.metric))
-}
-
-/// Whether a name is a target of the registry followed by a count, such as `b200x8`.
-fn is_target(text: &str, registry: &Registry) -> bool {
-    let name = match text.rsplit_once('x') {
-        Some((name, count)) if count.parse::<u16>().is_ok() => name,
-        _ => text,
-    };
-    name == Target::DEFAULT || name == registry.meta.target || registry.target.contains_key(name)
 }
 
 /// Whether a path matches the patterns of the registry for kernel libraries.

@@ -573,8 +573,25 @@ fn machine_fault_is_invalid() {
     out.exits(3)
         .prints("kernels: invalid rdep_driver: it was built with CUDA 13.0; the driver is for CUDA 12.9");
     assert_eq!(results["results"]["b200:train"]["reason"], "driver", "{results}");
+}
 
-    let (out, results) = run_on(&sandbox, &["-DNAME=\"NVIDIA GB200\""], &["b200:train"]);
+/// A report accepts only targets of the registry, so `run` refuses the others before it measures.
+#[test]
+fn product_without_target_is_refused_before_run() {
+    let gb200 = ["-DNAME=\"NVIDIA GB200\""];
+    let sandbox = checkout("sm_100a_zstd", BUILD);
+    let (out, results) = run_on(&sandbox, &gb200, &["b200:train"]);
+    out.exits(3).reports("declare this one as `[target.gb200]`");
+    assert_eq!(
+        results["results"]["b200:train"]["reason"], "off_target",
+        "{results}"
+    );
+    assert!(!sandbox.repo().join("ran").exists());
+
+    let registry = sandbox.repo().join("configs/gates/gates.toml");
+    let text = std::fs::read_to_string(&registry).unwrap();
+    std::fs::write(&registry, format!("{text}[target.gb200]\narch = \"sm_100a\"\n")).unwrap();
+    let (out, results) = run_on(&sandbox, &gb200, &["b200:train"]);
     out.exits(0).prints("kernels: pass rdep_inspect: sm_100a");
     assert_eq!(results["evidence"]["target"], "gb200x8");
 }
