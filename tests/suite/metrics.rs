@@ -264,6 +264,32 @@ fn misread_speed_never_passes() {
     assert_eq!(out.json()["reason"], "unreadable_number");
 }
 
+/// A unit that is not known, or that only one side prints, is never dropped.
+#[test]
+fn unknown_unit_word_never_passes() {
+    let sandbox = Sandbox::new();
+    let scaled = |by: f64, word: &'static str| move |v: f64| format!("{:.4}{word}", v / by);
+    for (n, (base, head)) in [
+        (scaled(1e6, " mln"), scaled(1e3, " tys")),
+        (scaled(1e6, " mln tokens/s"), scaled(1e3, " tsd tokens/s")),
+        (scaled(1e6, " Mega tokens/s"), scaled(1e3, " kilo tokens/s")),
+        (scaled(60.0, ""), scaled(1.0, " tpm")),
+        (scaled(8.0, ""), scaled(1.0, " foo")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let base = logs(&sandbox, &format!("b{n}"), 118_750.0, base);
+        let head = logs(&sandbox, &format!("h{n}"), 59_375.0, head);
+        let json = compare(&sandbox, base, head).exits(3).json();
+        assert_eq!(
+            (&json["status"], &json["reason"]),
+            (&"invalid".into(), &"unreadable_number".into()),
+            "{n}: {json}"
+        );
+    }
+}
+
 #[test]
 fn restart_counts_from_last_start() {
     let sandbox = Sandbox::new();

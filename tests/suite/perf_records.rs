@@ -242,16 +242,17 @@ fn unclear_comparison_of_logs_is_refused() {
     assert_eq!(out.json()["pairs"][0]["order"], "unknown");
 }
 
-/// The steps of a log that counts `iteration`: 24 lines of each of two ranks are 24 samples, as in a run.
+/// The steps of a log that counts `tick`: 24 lines of each of two ranks are 24 samples, as in a run.
 #[test]
 fn own_step_pattern_counts_in_logs() {
     let sandbox = Sandbox::new();
-    let registry = "[gates.train]\ntier = \"a\"\ncmd = \"true\"\nmetrics = [{ name = \"step\", label = \"iteration\" }]\n";
+    let registry =
+        "[gates.train]\ntier = \"a\"\ncmd = \"true\"\nmetrics = [{ name = \"step\", label = \"tick\" }]\n";
     sandbox.file("configs/gates/gates.toml", registry);
     let twice = |from| -> Vec<String> {
         logs(50_000.0, from, 3)
             .iter()
-            .map(|log| log.replace("step:", "iteration:"))
+            .map(|log| log.replace("step:", "tick:"))
             .map(|log| {
                 log.lines()
                     .map(|line| format!("{line}\n{}\n", line.replace("rank0", "rank1")))

@@ -6,6 +6,7 @@ use crate::domain::metric::Decimal;
 use crate::gate::metrics::form::Why;
 use crate::gate::metrics::text::{character, digit, skip_blanks, text};
 use crate::gate::metrics::unit::{self, Unit};
+use crate::gate::metrics::words::divides_by_word;
 
 /// What the reader must know about the metric.
 #[derive(Clone, Copy)]
@@ -53,6 +54,8 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
         {
             return Err(Why::HalfRead);
         }
+        // A terminal may show `118`, a control character and `750` as one number.
+        Some(b) if b.is_ascii_control() && b != b'\t' && after(1) => return Err(Why::HalfRead),
         Some(0x80..) => {
             let Some((c, len)) = character(line, at) else {
                 return Err(Why::HalfRead);
@@ -88,7 +91,16 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
 
 /// Checks that the text after a number and a blank does not make the number a part of something else.
 fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
-    let digit_after = |from: usize| digit(line, skip_blanks(line, from));
+    let digit_after = |from: usize| {
+        let next = skip_blanks(line, from);
+        let not_finite = |word: &[u8]| {
+            line.get(next..next + 3)
+                .is_some_and(|w| w.eq_ignore_ascii_case(word))
+        };
+        digit(line, next)
+            || (not_finite(b"nan") || not_finite(b"inf"))
+                && line.get(next + 3).is_none_or(|b| !b.is_ascii_alphanumeric())
+    };
     let part = match line.get(at) {
         // `5 -> 6`
         Some(b'=') if line.get(at + 1) == Some(&b'>') => digit_after(at + 2),
@@ -99,7 +111,9 @@ fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
             !digit(line, at + 1) && digit_after(end)
         }
         Some(b'*' | b'^' | b'~') => digit_after(at + 1),
-        Some(b'/') => digit_after(at + 1) && !(how.counts && ratio(line, at)),
+        Some(b'/') => digit_after(at + 1) && !(how.counts && ratio(line, at)) || divides_by_word(line, at),
+        Some(b':') => digit_after(at + 1),
+        Some(b'o') => line[at..].starts_with(b"of ") && !how.counts && digit_after(at + 3),
         Some(b'x' | b'X') => digit_after(at + 1),
         Some(b't') => line[at..].starts_with(b"to ") && digit_after(at + 3),
         Some(b'.') => line[at..].starts_with(b"..") && digit_after(at + 2),

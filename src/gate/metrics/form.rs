@@ -2,12 +2,21 @@
 //!
 //! Knows no line but for the shape of it that may be shown.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::gate::metrics::unit::Unit;
 
 /// Values so far apart are not written in two forms by one program.
 const APART: f64 = 100.0;
+
+/// Two logs whose values are so far apart are not compared if one has a suffix, unit or word that the other lacks. Minutes and seconds, bits and
+/// bytes, or eight GPUs and one are further apart.
+const LOGS_APART: f64 = 5.0;
+
+/// Most forms of one log. Further words count as one.
+const FORMS: usize = 32;
 
 /// Why something that begins like a number is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +38,8 @@ pub enum Why {
     Unit,
     /// It is too long or too large.
     TooLarge,
+    /// A word follows that is not a form of the declared unit.
+    UnknownWord,
     /// Its neighbours are written in another form, and its value is 100 times theirs or more, or a hundredth or less.
     OtherForm,
 }
@@ -45,6 +56,9 @@ impl Why {
             Why::Digits => "digits other than 0 to 9",
             Why::Unit => "the unit is unknown, ambiguous, or another than the declared one",
             Why::TooLarge => "too long or too large",
+            Why::UnknownWord => {
+                "the next word is not a form of the declared unit: write that unit, put a comma after the number, or give the metric a `pattern` that includes the word"
+            }
             Why::OtherForm => "written in another form than other samples, and 100-fold apart from them",
         }
     }
@@ -75,6 +89,8 @@ pub struct Form {
     pub suffix: u8,
     /// Whether a unit is written.
     pub unit: bool,
+    /// A fingerprint of the word after the number, if the word has no known meaning; 0 for none.
+    pub word: u32,
 }
 
 impl Form {
@@ -87,7 +103,7 @@ impl Form {
                 && (b.plain || (a.decimals == Decimals::None && b.decimals != Decimals::None))
                 || integer(a) && b.decimals == Decimals::Three && !b.grouped
         };
-        self.suffix != other.suffix || self.unit != other.unit || one_way(self, other) || one_way(other, self)
+        self.written_apart(other) || one_way(self, other) || one_way(other, self)
     }
 }
 
@@ -97,6 +113,8 @@ pub struct Forms {
     seen: Vec<(Form, f64)>,
     proven: bool,
     resolution: Option<f64>,
+    /// Whether a number has more digits than the value that stands for it.
+    pub rounded: bool,
     /// The unit of the log, as written and as understood, where the registry declares none.
     pub adopted: Option<(String, Unit)>,
 }
@@ -104,6 +122,10 @@ pub struct Forms {
 /// Why two logs cannot be compared: they write the metric in two forms.
 pub const TWO_FORMS: &str =
     "the logs write the metric in two forms (suffix, separator, unit), and the values are 100-fold apart";
+/// Why two logs cannot be compared: a suffix, unit or word differs, and the values are far apart.
+pub const OTHER_SCALE: &str = "one log writes the metric with a suffix, unit or word that the other lacks, and the values are 5-fold apart; print the same form";
+/// Why two logs cannot be compared: other words follow the numbers.
+pub const TWO_WORDS: &str = "the word after the number differs between the logs and may be a unit; declare the metric's `unit`, or a `pattern` that includes the word";
 /// Why two logs cannot be compared: no unit is declared, and they print two.
 pub const TWO_UNITS: &str = "the logs write the metric in two units; declare its `unit` in the registry";
 
@@ -119,10 +141,13 @@ impl Forms {
         if self.proven {
             form.settle();
         }
+        if self.seen.len() >= FORMS && form.word != 0 {
+            form.word = u32::MAX;
+        }
         if self
             .seen
             .iter()
-            .any(|(other, last)| form.clashes(*other) && far_apart(value, *last))
+            .any(|(other, last)| form.clashes(*other) && far_apart(value, *last, APART))
         {
             return false;
         }
@@ -146,29 +171,60 @@ impl Forms {
         self.resolution.filter(|finest| *finest > 0.0)
     }
 
-    /// Returns why this log cannot be compared with another: another unit, or another form with values that are far from these.
+    /// Returns why this log cannot be compared with another: another unit, other words, or another form with values that are far from these.
     pub fn clash(&self, other: &Forms) -> Option<&'static str> {
-        if let (Some((_, here)), Some((_, there))) = (&self.adopted, &other.adopted)
-            && here != there
-        {
+        if self.seen.is_empty() || other.seen.is_empty() {
+            return None;
+        }
+        let unit = |forms: &Forms| forms.adopted.as_ref().map(|(_, unit)| unit.clone());
+        if unit(self) != unit(other) {
             return Some(TWO_UNITS);
         }
+        if self.other_words(other) {
+            return Some(TWO_WORDS);
+        }
         let either = self.proven && other.proven;
-        let two_forms = self.seen.iter().any(|(here, value)| {
-            other.seen.iter().any(|(there, last)| {
-                let (mut here, mut there) = (*here, *there);
-                if either {
-                    here.settle();
-                    there.settle();
-                }
-                here.clashes(there) && far_apart(*value, *last)
+        let any = |clash: &dyn Fn(Form, Form, f64, f64) -> bool| {
+            self.seen.iter().any(|(here, value)| {
+                other.seen.iter().any(|(there, last)| {
+                    let (mut here, mut there) = (*here, *there);
+                    if either {
+                        here.settle();
+                        there.settle();
+                    }
+                    clash(here, there, *value, *last)
+                })
             })
-        });
-        two_forms.then_some(TWO_FORMS)
+        };
+        if any(&|here, there, value, last| here.clashes(there) && far_apart(value, last, APART)) {
+            return Some(TWO_FORMS);
+        }
+        // A form that both logs have is the form of the program.
+        let common = any(&|here, there, _, _| !here.written_apart(there));
+        let apart = || any(&|_, _, value, last| far_apart(value, last, LOGS_APART));
+        (!common && apart()).then_some(OTHER_SCALE)
+    }
+
+    /// Whether the words after the numbers differ. A word that follows only some numbers of both logs is a remark and not a unit.
+    fn other_words(&self, other: &Forms) -> bool {
+        let words = |forms: &Forms| {
+            forms
+                .seen
+                .iter()
+                .map(|(form, _)| form.word)
+                .collect::<BTreeSet<u32>>()
+        };
+        let (here, there) = (words(self), words(other));
+        here.is_disjoint(&there) || here != there && !here.contains(&0) && !there.contains(&0)
     }
 }
 
 impl Form {
+    /// Whether the suffix, the presence of a unit, or the next word differs.
+    fn written_apart(self, other: Form) -> bool {
+        (self.suffix, self.unit, self.word) != (other.suffix, other.unit, other.word)
+    }
+
     /// Three decimals are decimals where the decimal sign is known.
     fn settle(&mut self) {
         if self.decimals == Decimals::Three {
@@ -177,9 +233,9 @@ impl Form {
     }
 }
 
-fn far_apart(a: f64, b: f64) -> bool {
+fn far_apart(a: f64, b: f64, limit: f64) -> bool {
     let ratio = (a / b).abs();
-    a != 0.0 && b != 0.0 && ratio.is_finite() && (ratio >= APART || ratio <= 1.0 / APART)
+    a != 0.0 && b != 0.0 && ratio.is_finite() && (ratio >= limit || ratio <= 1.0 / limit)
 }
 
 /// Returns the shape of the text at `at`: digits as 9, letters as a, other signs outside a short list as `?`. Never the text.

@@ -290,6 +290,9 @@ impl Gauge {
 
     /// The value in the metric's unit, where it can be believed.
     fn value(&mut self, line: &[u8], number: &Number, between: Option<Range<usize>>) -> Result<f64, Why> {
+        if number.unknown_word && self.unit.is_some() {
+            return Err(Why::UnknownWord);
+        }
         let mut form = number.form;
         let scale = self.metric.scale.unwrap_or(1.0);
         let written = number.unit.clone().or(between);
@@ -334,6 +337,7 @@ impl Gauge {
             factor if factor.is_finite() && factor != 0.0 => number.resolution * factor.abs(),
             _ => number.resolution,
         };
+        self.forms.rounded |= number.rounded;
         if self.metric.rate.is_none() {
             self.forms.written_to(resolution);
         }

@@ -12,9 +12,11 @@ mod number;
 mod samples;
 mod series;
 mod table;
+mod tail;
 mod text;
 mod unit;
 mod unit_text;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ pub use crate::gate::metrics::gauge::{Note, Unread};
 pub use crate::gate::metrics::measured::Measured;
 pub use crate::gate::metrics::samples::Samples;
 pub use crate::gate::metrics::series::Told;
-use crate::gate::metrics::series::{Place, STEP, rank, whole};
+use crate::gate::metrics::series::{Place, STEP, other_step, rank, whole};
 use crate::gate::metrics::table::{Row, Table};
 
 /// A line longer than this is searched piece by piece.
@@ -291,6 +293,11 @@ impl Meter {
             self.at.value_first = first.map(is_value);
         }
         let value_first = self.at.value_first == Some(true);
+        let other_step = if self.lacks_steps() && events.iter().any(is_value) {
+            other_step(line)
+        } else {
+            None
+        };
         for event in &events {
             if let Some(rank) = rank(line, self.at.looked, event.at) {
                 self.at.rank = Some(rank);
@@ -321,7 +328,7 @@ impl Meter {
                 step.filter(|_| self.gauges[event.gauge].series.last_step(rank) != step)
             };
             let place = Place {
-                step: here.or_else(carried),
+                step: here.or_else(carried).or(other_step),
                 rank,
                 per: self.per(event, &events),
             };
@@ -329,6 +336,15 @@ impl Meter {
         }
         self.events = events;
         self.events.clear();
+    }
+
+    /// Whether the log has had no `step: 1`, and the registry does not say how the log writes the step.
+    fn lacks_steps(&self) -> bool {
+        self.at.step.is_none()
+            && self.step.is_some_and(|at| {
+                let metric = &self.gauges[at].metric;
+                metric.label.is_none() && metric.pattern.is_none()
+            })
     }
 
     /// The value of the metric that an event's rate divides by: the nearest of the same line.
@@ -396,5 +412,7 @@ impl Meter {
     }
 }
 
+#[cfg(test)]
+mod comparison_tests;
 #[cfg(test)]
 mod tests;

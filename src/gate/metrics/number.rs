@@ -7,10 +7,15 @@ use std::ops::Range;
 pub use crate::gate::metrics::boundary::Writing;
 use crate::gate::metrics::boundary::boundary;
 use crate::gate::metrics::form::{Decimals, Form, Why};
+use crate::gate::metrics::tail::{is_compound, is_second_number, tail};
 use crate::gate::metrics::text::{character, digit, skip_blanks, text, wide_blank};
-use crate::gate::metrics::unit::{self, Unit};
-use crate::gate::metrics::unit_text::{bracketed, is_declared, is_numeral, phrase, word};
+use crate::gate::metrics::unit;
+use crate::gate::metrics::words::{self, Words};
 
+/// The largest whole number below which all whole numbers have a value of their own.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+/// Significant digits that suffice to print any value.
+const SIGNIFICANT: usize = 17;
 /// Most digits of a number; more of them are something else.
 const DIGITS: usize = 64;
 /// A number that was read.
@@ -20,6 +25,10 @@ pub struct Number {
     pub value: f64,
     /// One unit of its last written digit: 0.1 for `61.0`, 100 for `12.3k`.
     pub resolution: f64,
+    /// Whether it has more digits than its value keeps.
+    pub rounded: bool,
+    /// Whether the next word could be a unit or a factor that is not known.
+    pub unknown_word: bool,
     /// How it is written.
     pub form: Form,
     /// Where its unit stands, where it has one.
@@ -50,9 +59,13 @@ pub fn read(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
         (Some((_, quote)), Reading::Number(number)) => {
             let close = skip_blanks(line, number.end);
             let close = close + usize::from(line.get(close) == Some(&b'\\'));
-            if line.get(close) == Some(&quote) {
+            let next = skip_blanks(line, close + 1);
+            let another = line.get(next) == Some(&quote) && digit(line, next + 1);
+            if line.get(close) == Some(&quote) && !another {
+                let apart = next > close + 1 && words::after(line, close + 1, next) == Words::Unknown;
                 Reading::Number(Number {
                     end: close + 1,
+                    unknown_word: number.unknown_word || apart,
                     ..number
                 })
             } else {
@@ -88,6 +101,8 @@ fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
         return Reading::Number(Number {
             value: if negative { -value } else { value },
             resolution: 0.0,
+            rounded: false,
+            unknown_word: false,
             form: Form::default(),
             unit: None,
             digits_end: end,
@@ -117,7 +132,9 @@ fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
         Err(why) => return Reading::Unreadable(why),
     };
     form.suffix = tail.suffix.to_ascii_uppercase();
+    form.word = tail.word;
     form.unit = tail.unit.is_some();
+    let rounded = is_rounded(&written.text, value);
     let suffix = unit::suffix(tail.suffix).unwrap_or(1.0);
     value *= suffix;
     if !value.is_finite() {
@@ -130,10 +147,20 @@ fn bare(line: &[u8], at: usize, how: &Writing<'_>) -> Reading {
     if tail.unit.as_ref().is_some_and(|unit| is_compound(line, unit)) {
         return Reading::Unreadable(Why::NotAlone);
     }
+    if tail.unit.is_some() && tail.end >= how.matched && words::divides(line, tail.end) {
+        return Reading::Unreadable(Why::Unit);
+    }
+    // Columns are further apart than one blank.
+    let gap = tail.unit.is_none() && tail.end >= how.matched && line.get(tail.end) == Some(&b' ');
+    if gap && is_second_number(line, tail.end + 1) {
+        return Reading::Unreadable(Why::Blank);
+    }
     match boundary(line, tail.end, how) {
         Ok(()) => Reading::Number(Number {
             value,
             resolution: 10f64.powi(written.last_digit) * suffix,
+            rounded,
+            unknown_word: tail.unknown,
             form,
             digits_end: tail.digits_end,
             unit: tail.unit,
@@ -280,126 +307,19 @@ fn group_separator(line: &[u8], at: usize, decimal: u8) -> Option<(u32, usize)> 
     digit(line, at + len).then_some((mark, len))
 }
 
-struct Tail {
-    suffix: u8,
-    unit: Option<Range<usize>>,
-    digits_end: usize,
-    end: usize,
-}
-
-/// What follows the digits and belongs to them: a suffix, a unit.
-fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Why> {
-    let mut tail = Tail {
-        suffix: 0,
-        unit: None,
-        digits_end: at,
-        end: at,
-    };
-    if (how.name)(&line[at..]) {
-        return Ok(tail);
+/// Whether the value of a number stands for other numbers with as many digits too.
+fn is_rounded(text: &str, value: f64) -> bool {
+    if value.abs() >= EXACT && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text
+            .parse::<u128>()
+            .is_ok_and(|exact| format!("{:.0}", value.abs()) != exact.to_string());
     }
-    let glued = word(line, at);
-    if let [letter] = line[glued.clone()]
-        && unit::suffix(letter).is_some()
-        && !is_declared(line, &glued, how)
-    {
-        tail.suffix = letter;
-        tail.digits_end = glued.end;
-        tail.end = glued.end;
-    } else if !glued.is_empty() {
-        if is_declared(line, &glued, how) || Unit::known(text(&line[glued.clone()])).is_some() {
-            tail.end = glued.end;
-            tail.unit = Some(glued);
-            return Ok(tail);
-        }
-        // The pattern of the registry says what follows.
-        return if glued.start < how.matched {
-            Ok(tail)
-        } else {
-            Err(Why::HalfRead)
-        };
-    }
-    let from = skip_blanks(line, tail.end);
-    if let Some((unit, end)) = bracketed(line, from, how)? {
-        tail.end = end;
-        tail.unit = Some(unit);
-        return Ok(tail);
-    }
-    let apart = phrase(line, from);
-    if from == tail.end || apart.is_empty() || names_something(line, apart.end) || (how.name)(&line[from..]) {
-        return Ok(tail);
-    }
-    if let [letter] = line[apart.clone()]
-        && unit::suffix(letter).is_some()
-        && tail.suffix == 0
-        && !is_declared(line, &apart, how)
-    {
-        tail.suffix = letter;
-        tail.digits_end = apart.end;
-        tail.end = apart.end;
-        let unit = phrase(line, skip_blanks(line, tail.end));
-        if stands_apart(line, &unit, how) {
-            tail.end = unit.end;
-            tail.unit = Some(unit);
-        }
-        return Ok(tail);
-    }
-    let said = text(&line[apart.clone()]);
-    if stands_apart(line, &apart, how) {
-        tail.end = apart.end;
-        tail.unit = Some(apart);
-    } else if is_numeral(said) {
-        return Err(Why::HalfRead);
-    } else if matches!(said, "B" | "b" | "P" | "m") {
-        // A billion or bytes, peta, minutes or metres.
-        return Err(Why::Unit);
-    }
-    Ok(tail)
-}
-
-/// Whether a word after a blank is the unit of the number before it.
-fn stands_apart(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
-    let said = text(&line[word.clone()]);
-    let is_time = how.unit.is_some_and(|(_, unit)| unit.is_time());
-    is_declared(line, word, how) || unit::stands_apart(said) || is_time && unit::seconds(said).is_some()
-}
-
-/// Whether a duration goes on after this unit, as in `1h 30s` and `1 day, 2:03:04`.
-fn is_compound(line: &[u8], unit: &Range<usize>) -> bool {
-    let Some(larger) = unit::seconds(text(&line[unit.clone()])) else {
-        return false;
-    };
-    let comma = usize::from(line.get(unit.end) == Some(&b','));
-    let from = skip_blanks(line, unit.end + comma);
-    let from = if line[from..].starts_with(b"and ") {
-        skip_blanks(line, from + 4)
-    } else {
-        from
-    };
-    let count = line[from..]
-        .iter()
-        .take(DIGITS)
-        .take_while(|b| b.is_ascii_digit() || **b == b'.')
-        .count();
-    if digit(line, from) && line.get(from + count) == Some(&b':') && digit(line, from + count + 1) {
-        return true;
-    }
-    let smaller = match text(&line[word(line, skip_blanks(line, from + count))]) {
-        // Between hours and seconds, these are minutes.
-        "m" => Some(60.0),
-        next => unit::seconds(next),
-    };
-    digit(line, from) && smaller.is_some_and(|smaller| smaller < larger)
-}
-
-/// Whether what ends here is the name of another value.
-fn names_something(line: &[u8], at: usize) -> bool {
-    let at = skip_blanks(line, at);
-    match line.get(at) {
-        Some(b'=' | b':' | b'_' | b'-') => true,
-        Some(b) => b.is_ascii_digit() && at > 0 && line[at - 1].is_ascii_alphabetic(),
-        None => false,
-    }
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .skip_while(|b| *b == b'0');
+    mantissa.contains('.') && digits.count() > SIGNIFICANT
 }
 
 /// What is not finite and still a number: also `.nan` of YAML, `NaN32` of Julia and `∞`.

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::metric::{Metric, Reduce, Take};
 use crate::gate::metrics::samples::Samples;
+use crate::gate::metrics::text::{digit, skip_blanks, text};
+use crate::gate::metrics::unit;
 
 /// Name of the metric that counts the steps.
 pub const STEP: &str = "step";
@@ -34,6 +36,53 @@ pub struct Place {
 )]
 pub fn whole(value: f64) -> Option<u64> {
     (value >= 0.0 && value.fract() == 0.0 && value < 1e15).then_some(value as u64)
+}
+
+/// Names of the step in logs that do not print `step: 1`.
+const OTHER_STEPS: [&str; 4] = ["global_step", "step", "iteration", "iter"];
+
+/// The number after another name of the step: `Step: 11/20`, `iter 11`. Steps may begin again in each epoch, so a line with an epoch has none.
+pub fn other_step(line: &[u8]) -> Option<u64> {
+    let line = line.to_ascii_lowercase();
+    if memchr::memmem::find(&line, b"epoch").is_some() {
+        return None;
+    }
+    let number = |at: usize, name: &str| -> Option<u64> {
+        let before = &line[..at];
+        let glued = before
+            .last()
+            .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'/' | b'-' | b'.'));
+        let from = at + name.len();
+        let signs = line[from..]
+            .iter()
+            .take_while(|b| b" \t\"':=#[".contains(b))
+            .count();
+        let start = from + signs;
+        let len = line[start..]
+            .iter()
+            .take(16)
+            .take_while(|b| b.is_ascii_digit())
+            .count();
+        let end = start + len;
+        let goes_on = match line.get(end) {
+            Some(b'.' | b',' | b'-' | b':') => digit(&line, end + 1),
+            Some(b) => b.is_ascii_alphanumeric() || matches!(b, b'_' | b'%'),
+            None => false,
+        };
+        let next = skip_blanks(&line, end);
+        let word = line[next..]
+            .iter()
+            .take_while(|b| b.is_ascii_alphabetic())
+            .count();
+        let is_time = unit::seconds(text(&line[next..next + word])).is_some();
+        if glued || before.ends_with(b"per ") || signs == 0 || goes_on || is_time {
+            return None;
+        }
+        text(&line[start..end]).parse().ok()
+    };
+    OTHER_STEPS
+        .iter()
+        .find_map(|name| memchr::memmem::find_iter(&line, name).find_map(|at| number(at, name)))
 }
 
 /// The rank that a stretch of a line names last: `[rank3]`, `[Rank 3]`, `[default3]:`, `rank=3`, or `3: ` at its beginning.

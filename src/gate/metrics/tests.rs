@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::metric::{Decimal, Reduce, Take};
 use crate::domain::results::Unreadable;
 
-fn take(metrics: &[Metric], pieces: &[&[u8]]) -> IndexMap<String, Measured> {
+pub(super) fn take(metrics: &[Metric], pieces: &[&[u8]]) -> IndexMap<String, Measured> {
     let mut meter = Meter::new(metrics).unwrap();
     for piece in pieces {
         meter.push(piece);
@@ -396,7 +396,7 @@ fn memory_is_bounded_and_the_count_is_true() {
     assert!((samples.median().unwrap() - 1.5e6).abs() < 10.0);
     let mut meter = Meter::new(&[]).unwrap();
     for _ in 0..64 {
-        meter.push(&b"xxxx node_tps: 5 yyyy".repeat(1000));
+        meter.push(&b"xxxx node_tps: 5, yyyy".repeat(1000));
     }
     assert!(meter.line.capacity() < 1 << 20, "{}", meter.line.capacity());
     assert_eq!(meter.finish()[NODE_TPS].samples.count(), 64_000);

@@ -80,6 +80,15 @@ const PER_SECOND: &[&str] = &[
 
 /// The seconds of a unit of time.
 pub fn seconds(word: &str) -> Option<f64> {
+    // `Seconds`, but not `Ms`, which could be mega.
+    let capital =
+        word.len() > 2 && word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.starts_with("Ms");
+    let lower = word.to_ascii_lowercase();
+    let word = if capital && word[1..] == lower[1..] {
+        lower.as_str()
+    } else {
+        word
+    };
     let is = |known: &str| {
         known == word || known.len() > 1 && word.strip_suffix('s').is_some_and(|one| one == known)
     };
@@ -116,7 +125,10 @@ impl Unit {
         let first = parts.next()?;
         let (over, mut factor, prefixed) = match (first.as_bytes(), text.contains('/')) {
             ([], true) => (None, 1.0, false),
-            ([letter], true) if suffix(*letter).is_some() => (None, suffix(*letter)?, true),
+            // `T/s` are tokens per second, or 10^12.
+            ([letter], true) if *letter != b'T' && suffix(*letter).is_some() => {
+                (None, suffix(*letter)?, true)
+            }
             _ => {
                 let (name, factor, prefixed) = part(first)?;
                 (Some(name), factor, prefixed)
@@ -168,6 +180,11 @@ impl Unit {
     /// Returns whether a suffix of the number could be a second prefix, as in `1.2K` with the unit `ktok/s`.
     pub fn is_prefixed(&self) -> bool {
         self.prefixed
+    }
+
+    /// Whether both measure the same.
+    pub fn is_like(&self, other: &Unit) -> bool {
+        self.over == other.over && self.under == other.under
     }
 
     /// The value in another unit; none where the two measure different things.
@@ -223,10 +240,10 @@ fn part(text: &str) -> Option<(String, f64, bool)> {
 /// Whether a word that stands apart from its number is its unit and not the next word of a sentence.
 pub fn stands_apart(word: &str) -> bool {
     let rate = |(what, per): (&str, &str)| what.len() > 1 && part(per).is_some();
-    matches!(word, "%" | "percent" | "pct" | "ms" | "us" | "µs" | "μs" | "ns" | "s" | "byte" | "bytes")
+    matches!(word, "%" | "percent" | "pct" | "ms" | "us" | "µs" | "μs" | "ns" | "s" | "byte" | "bytes" | "Bytes")
         // Not `min`, which may be a minimum, nor `h`.
-        || word.len() > 2 && !word.starts_with("min") && seconds(word).is_some()
-        || matches!(word, "mins" | "minute" | "minutes")
+        || word.len() > 2 && !word.to_ascii_lowercase().starts_with("min") && seconds(word).is_some()
+        || matches!(word, "mins" | "minute" | "minutes" | "Minutes")
         || word.contains(char::is_whitespace)
         // A rate, also of something unknown.
         || word.rsplit_once('/').is_some_and(rate)

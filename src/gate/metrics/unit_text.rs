@@ -40,6 +40,19 @@ pub(super) fn bracketed(
     }
     let is_suffix = matches!(said.as_bytes(), [letter] if unit::suffix(*letter).is_some());
     let is_unit = is_declared(line, &inside, how) || Unit::known(said).is_some();
+    // `(K tok/s)`, `(per GPU)`; but `(8 GPUs)` and `(14843 tok/s/GPU)` are other numbers.
+    let scales = |word: &str| {
+        matches!(word.as_bytes(), [letter] if unit::suffix(*letter).is_some())
+            || matches!(word, "per" | "each" | "every")
+            || word.contains('/') && (Unit::known(word).is_some() || unit::stands_apart(word))
+    };
+    if !is_unit
+        && !is_suffix
+        && !said.contains(|c: char| c.is_ascii_digit())
+        && said.split_whitespace().any(scales)
+    {
+        return Err(Why::Unit);
+    }
     if !is_unit && (is_suffix || said.split_whitespace().any(is_numeral)) {
         return Err(Why::HalfRead);
     }
@@ -57,9 +70,13 @@ pub(super) fn is_declared(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -
 pub(super) fn is_numeral(word: &str) -> bool {
     const NUMERALS: &[&str] = &[
         "hundred", "thousand", "million", "billion", "trillion", "mn", "bn", "mio", "mrd", "lakh", "crore",
+        "mln", "mlrd", "tys", "tsd", "kilo", "mega", "giga", "tera", "milli", "micro", "nano", "тыс", "млн",
+        "млрд",
     ];
-    let word = word.strip_suffix('s').unwrap_or(word);
-    NUMERALS.iter().any(|n| n.eq_ignore_ascii_case(word))
+    let single = word.strip_suffix('s').unwrap_or(word);
+    NUMERALS
+        .iter()
+        .any(|n| n.eq_ignore_ascii_case(word) || n.eq_ignore_ascii_case(single))
 }
 
 /// Returns the range of letters and other characters of a unit.
