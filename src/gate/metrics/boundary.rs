@@ -44,6 +44,7 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
             return if ends { Ok(()) } else { Err(Why::NotAlone) };
         }
         Some(b',') if after(1) => return Err(Why::NotAlone),
+        Some(b'`') if after(1) => return Err(Why::HalfRead),
         Some(b'/') if ours && !(how.counts && ratio(line, at)) => return Err(Why::NotAlone),
         // `320|ms`, as StatsD has it.
         Some(b'|') if ours && is_time_field(&line[at + 1..]) => return Err(Why::Unit),
@@ -61,7 +62,7 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
                 return Err(Why::HalfRead);
             };
             if !c.is_whitespace() && !ends_number(c) && ours {
-                return Err(if "–—‒×·～〜".contains(c) {
+                return Err(if "–—‒×·～〜…".contains(c) {
                     Why::NotAlone
                 } else {
                     Why::HalfRead
@@ -71,7 +72,7 @@ pub fn boundary(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
                 return Err(Why::Grouping);
             }
             let next_value = match c {
-                '→' | '…' => digit(line, skip_blanks(line, at + len)),
+                '→' => digit(line, skip_blanks(line, at + len)),
                 // These separate thousands or the values of a list.
                 '、' | '，' | '；' => digit(line, at + len),
                 _ => false,
@@ -113,6 +114,8 @@ fn apart(line: &[u8], at: usize, how: &Writing<'_>) -> Result<(), Why> {
         Some(b'*' | b'^' | b'~') => digit_after(at + 1),
         Some(b'/') => digit_after(at + 1) && !(how.counts && ratio(line, at)) || divides_by_word(line, at),
         Some(b':') => digit_after(at + 1),
+        Some(b'+') => line.get(at + 1) == Some(&b' ') && digit_after(at + 1),
+        Some(b'<') => line.get(at + 1) == Some(&b'-') && digit_after(at + 2),
         Some(b'o') => line[at..].starts_with(b"of ") && !how.counts && digit_after(at + 3),
         Some(b'x' | b'X') => digit_after(at + 1),
         Some(b't') => line[at..].starts_with(b"to ") && digit_after(at + 3),
@@ -139,8 +142,6 @@ fn ratio(line: &[u8], at: usize) -> bool {
 
 /// Returns whether a character outside ASCII may directly follow a number.
 fn ends_number(c: char) -> bool {
-    matches!(
-        c,
-        '…' | '”' | '’' | '»' | '±' | '→' | '•' | '、' | '，' | '；' | '）'
-    ) || ('\u{2500}'..='\u{259f}').contains(&c)
+    matches!(c, '”' | '’' | '»' | '±' | '→' | '•' | '、' | '，' | '；' | '）')
+        || ('\u{2500}'..='\u{259f}').contains(&c)
 }

@@ -347,7 +347,7 @@ impl Gauge {
     /// The unit that a text of the log means.
     fn unit_of(&self, text: &str) -> Result<Unit, Why> {
         if let (Some(declared), Some(unit)) = (&self.metric.unit, &self.unit)
-            && declared.trim().eq_ignore_ascii_case(text)
+            && Unit::is_spelling(text, declared)
         {
             return Ok(unit.clone());
         }

@@ -163,6 +163,14 @@ impl Unit {
         Unit::known(text).unwrap_or_else(|| Unit::plain(&text.trim().to_lowercase()))
     }
 
+    /// Whether a text is the declared unit. Its case counts where another case is another unit or none: `Ms` is not `ms`.
+    pub fn is_spelling(text: &str, declared: &str) -> bool {
+        let declared = declared.trim();
+        text == declared
+            || text.eq_ignore_ascii_case(declared)
+                && Unit::known(declared).is_none_or(|unit| Unit::known(text) == Some(unit))
+    }
+
     fn plain(name: &str) -> Unit {
         Unit {
             over: Some(name.to_owned()),

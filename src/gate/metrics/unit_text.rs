@@ -62,7 +62,7 @@ pub(super) fn bracketed(
 /// Whether a word is the declared unit as the registry writes it.
 pub(super) fn is_declared(line: &[u8], word: &Range<usize>, how: &Writing<'_>) -> bool {
     how.unit.is_some_and(|(declared, _)| {
-        !word.is_empty() && text(&line[word.clone()]).eq_ignore_ascii_case(declared)
+        !word.is_empty() && Unit::is_spelling(text(&line[word.clone()]), declared)
     })
 }
 
