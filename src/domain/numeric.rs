@@ -114,6 +114,9 @@ pub struct SeriesComparison {
     /// The first step at which the runs of the first side differ among themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_first_step: Option<u64>,
+    /// The first step at which one side has fewer numbers than the other, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_step: Option<u64>,
     /// Steps of the plotted points, evenly thinned if there were too many.
     pub plot_steps: Vec<u64>,
     /// The first side at these steps.
@@ -128,7 +131,12 @@ impl NumericResult {
         let allowed = |series: &SeriesComparison| match series.agreement {
             Agreement::Equal | Agreement::Within => true,
             // A resumed run must compute what a straight one does, for every declaration.
-            Agreement::Differs => self.declared == Numerics::Changes && self.sides == Sides::BaseChange,
+            // Other numbers can be intended. A step without its numbers proves nothing.
+            Agreement::Differs => {
+                self.declared == Numerics::Changes
+                    && self.sides == Sides::BaseChange
+                    && series.missing_step.is_none()
+            }
             Agreement::NotFinite => false,
         };
         !self.series.is_empty() && self.series.iter().all(allowed)
@@ -171,7 +179,10 @@ impl NumericResult {
                 } else {
                     String::new()
                 };
-                format!("{metric}: first differs at step {step}: {at}{allowed}{most}")
+                let missing = series.missing_step.map_or(String::new(), |step| {
+                    format!("; numbers are missing on one side, first at step {step}")
+                });
+                format!("{metric}: first differs at step {step}: {at}{allowed}{most}{missing}")
             }
         }
     }

@@ -25,6 +25,8 @@ const POINTS: usize = 200;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Track {
     steps: BTreeMap<u64, Vec<f64>>,
+    /// A number has no step in the log, so its position stands for the step.
+    counted: bool,
     /// One unit of the last printed digit, where it is known.
     resolution: Option<f64>,
 }
@@ -48,7 +50,16 @@ impl Track {
             let step = sample.step.unwrap_or(nth as u64 + 1);
             steps.entry(step).or_default().push(sample.value);
         }
-        Track { steps, resolution }
+        Track {
+            steps,
+            counted: samples.iter().any(|sample| sample.step.is_none()),
+            resolution,
+        }
+    }
+
+    /// Whether a number has no step in the log, so that its position stands for the step.
+    pub fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// Whether the run printed nothing of the series.
@@ -191,6 +202,7 @@ pub fn compare(
         largest_pct: None,
         tolerance: 0.0,
         base_first_step: first_difference_within(base),
+        missing_step: None,
         plot_steps: Vec::new(),
         plot_base: Vec::new(),
         plot_change: Vec::new(),
@@ -264,7 +276,12 @@ pub fn compare(
             compared.base = of_base;
             compared.change = of_change;
             compared.tolerance = tolerance;
-        } else if agreement == Agreement::NotFinite {
+        }
+        let numbers = |values: &Option<Vec<f64>>| values.as_ref().map_or(0, Vec::len);
+        if agreement != Agreement::Within && there.iter().any(|t| numbers(t) != numbers(&here)) {
+            compared.missing_step.get_or_insert(step);
+        }
+        if agreement == Agreement::NotFinite {
             compared.agreement = agreement;
         }
     }

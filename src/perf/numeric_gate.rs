@@ -122,6 +122,12 @@ fn compare(
     }
     for metric in &case.gate.series {
         let (base, change) = (tracks(&runs.base, metric)?, tracks(&runs.change, metric)?);
+        if resumed && base.iter().chain(&change).any(Track::is_counted) {
+            return Err(Refusal::invalid(
+                Reason::NoSamples,
+                no_step(metric, case.compare_id),
+            ));
+        }
         let compared = numeric::compare(metric, &base, &change, noisy, &terms);
         result.series.push(compared.ok_or_else(|| {
             let [base, _] = result.sides.names();
@@ -137,6 +143,14 @@ fn compare(
     } else {
         (Verdict::Fail, Some(Reason::NumericDifference))
     })
+}
+
+/// Says that a resumed run cannot be compared by position, and how to declare the step.
+fn no_step(metric: &str, gate: &str) -> String {
+    format!(
+        "a number of `{metric}` has no step that can be read, so a resumed run cannot be compared with a straight one\n\
+         help: print `step: 11` next to it, or add {{ name = \"step\", label = \"iter\" }} with the label of the log to `metrics` of `{gate}`"
+    )
 }
 
 /// Whether the runs of the first side differ among themselves in any series.

@@ -88,6 +88,12 @@ fn missing_step_and_nan_never_pass() {
         (short.agreement, short.first_step, short.change),
         (Agreement::Differs, Some(20), None)
     );
+    assert_eq!(short.missing_step, Some(20));
+    assert!(!may_pass(Numerics::Changes, &[short]));
+    // Steps that only the change prints.
+    let long = compare("loss", &base, &[losses(21, |_| 0.0)], false, &EXACT).unwrap();
+    assert_eq!(long.missing_step, Some(21));
+    assert!(!may_pass(Numerics::Changes, &[long]));
     let none = compare("loss", &base, &[track(&[])], false, &EXACT).unwrap();
     assert_eq!((none.agreement, none.first_step), (Agreement::Differs, Some(1)));
     let nan = compare(

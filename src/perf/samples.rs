@@ -47,12 +47,18 @@ pub fn of(ended: &CommandOutcome, metric: &str) -> Result<Printed, String> {
 /// The numbers that a run printed, at the steps as printed, and one unit of their last digit; none where it printed none.
 ///
 /// # Errors
-/// As [`printed`].
+/// As [`printed`], and a number has more digits than its value keeps.
 pub fn numbers(measured: Option<&Measured>) -> Result<(Vec<Sample>, Option<f64>), String> {
     let Some(measured) = measured else {
         return Ok((Vec::new(), None));
     };
     printed(Some(measured))?;
+    if measured.forms.rounded {
+        return Err(format!(
+            "a number of `{}` has more digits than can be compared exactly: print at most 17 digits, and whole numbers only up to 2^53",
+            measured.metric.name
+        ));
+    }
     let samples = measured.samples.values().iter().zip(measured.samples.steps());
     let samples = samples.map(|(value, step)| Sample {
         value: *value,

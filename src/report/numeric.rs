@@ -121,6 +121,7 @@ mod tests {
                 largest_pct: Some(1e-4),
                 tolerance: 0.0,
                 base_first_step: None,
+                missing_step: None,
                 plot_steps: vec![1, 2, 3],
                 plot_base: vec![3.0, 1.5, 1.0],
                 plot_change: vec![3.0, 1.500_001, 1.0],

@@ -255,6 +255,51 @@ fn series_without_numbers_is_invalid() {
     assert_eq!(gate(&results, "numeric:train")["reason"], "no_samples");
 }
 
+/// The numbers of a trainer that prints with other words, for the gates of a bundle.
+fn printed_as(from: &str, to: &str, bundle: &str) -> (Outcome, Value) {
+    assert!(TRAINER.contains(from), "{from}");
+    let trainer = TRAINER.replace(from, to);
+    let bench = Bench::from(
+        "1",
+        |sandbox| {
+            sandbox
+                .file("configs/gates/gates.toml", REGISTRY)
+                .file("train.py", trainer)
+                .file("model.json", "{}");
+        },
+        |_| (),
+    );
+    run(&bench, bundle, &[])
+}
+
+/// Positions would compare the first step of the resumed run with the first of the straight one.
+#[test]
+fn resume_without_readable_step_is_invalid() {
+    let (outcome, results) = printed_as("step: {", "at {", "resume");
+    outcome
+        .exits(3)
+        .prints("numeric: a number of `loss` has no step that can be read")
+        .prints("add { name = \"step\", label = \"iter\" }");
+    assert_eq!(gate(&results, "numeric:resume")["reason"], "no_samples");
+    // Another name of the step is enough.
+    let (outcome, _) = printed_as("step: {", "iter {", "resume");
+    outcome.exits(0).prints("numeric: loss: identical at 8 steps");
+}
+
+/// Two whole numbers above 2^53 can have the same value.
+#[test]
+fn number_with_lost_digits_is_invalid() {
+    let (outcome, results) = printed_as(
+        "num_zeros: {dead}",
+        "num_zeros: {9007199254740993 + dead}",
+        "numbers",
+    );
+    outcome
+        .exits(3)
+        .prints("has more digits than can be compared exactly");
+    assert_eq!(gate(&results, "numeric:train")["reason"], "unreadable_number");
+}
+
 #[test]
 fn lint_reports_numeric_gates_that_cannot_compare() {
     let sandbox = Sandbox::new();
