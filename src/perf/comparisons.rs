@@ -231,16 +231,16 @@ impl Branch {
     }
 
     /// Returns the commit that landed what a run tested: the tested commit itself, else a commit after the base with the tested
-    /// tree, else the merge of the tested head.
+    /// tree, else the merge of the tested head. No commit has what was tested in a checkout with uncommitted changes.
     pub fn landed(&self, results: &Results) -> Option<&CommitId> {
         let evidence = &results.evidence;
-        let tested = evidence.commit()?;
+        let tested = evidence.commit().filter(|_| !evidence.dirty)?;
         if let Some(at) = self.place(tested) {
             return self.commits.get(at).map(|c| &c.id);
         }
         let base = evidence.base.as_ref().and_then(|base| self.place(base));
         let after = &self.commits[base.map_or(0, |at| at + 1)..];
-        let tree = evidence.tree.as_deref().filter(|_| !evidence.dirty);
+        let tree = evidence.tree.as_deref();
         let same_tree = after.iter().find(|c| Some(c.tree.as_str()) == tree);
         let head = evidence.head.as_deref();
         let merge = || {
@@ -256,10 +256,11 @@ impl Branch {
         self.places.get(commit).copied()
     }
 
-    /// Returns the commits whose id begins with this.
+    /// Returns the commits whose id begins with this, in either case.
     pub fn matching(&self, prefix: &str) -> Vec<&CommitId> {
+        let prefix = prefix.to_ascii_lowercase();
         let ids = self.commits.iter().map(|c| &c.id);
-        ids.filter(|id| !prefix.is_empty() && id.starts_with(prefix))
+        ids.filter(|id| !prefix.is_empty() && id.starts_with(&prefix))
             .collect()
     }
 

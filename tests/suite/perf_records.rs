@@ -88,9 +88,13 @@ fn continued_comparison_keeps_its_terms() {
     open["status"] = "inconclusive".into();
     sandbox.file("open.json", open.to_string());
     let more = ["--continue", "open.json", "--budget-pct"];
-    let again = |rest: &[&str]| compare(&sandbox, &base, &head, &[&more, rest].concat());
+    let (new_base, new_head) = (logs(50_000.0, 20, 2), logs(50_000.0, 30, 2));
+    let again = |rest: &[&str]| compare(&sandbox, &new_base, &new_head, &[&more, rest].concat());
     let out = again(&["-10", "--format", "json"]).exits(0);
     assert_eq!(out.json()["pairs"].as_array().unwrap().len(), 4);
+    compare(&sandbox, &base, &head, &[&more[..], &["-10"]].concat())
+        .exits(2)
+        .reports("error: cannot continue open.json: a new pair has the samples of an earlier one");
     let registry = "[gates.train]\ntier = \"a\"\ncmd = \"true\"\nmetrics = [{ name = \"node_tps\", unit = \"tokens/s\", direction = \"lower\" }]\n";
     sandbox.file("configs/gates/gates.toml", registry);
     for (rest, what) in [

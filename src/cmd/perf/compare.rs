@@ -135,6 +135,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let records = recorded::together(read(&args.baseline, &wanted)?, read(&args.head, &wanted)?);
     let mut compared = compare(records, &terms);
+    if let (Some(path), Some(earlier)) = (&args.r#continue, &earlier)
+        && repeats(earlier, &compared.perf)
+    {
+        bail!(
+            "cannot continue {}: a new pair has the samples of an earlier one\nhelp: give only logs that the comparison does not contain",
+            path.display()
+        );
+    }
     compared.perf.metric.clone_from(&args.metric);
     compared.perf.compare_gate = args.gate.clone().unwrap_or_default();
     match format {
@@ -203,6 +211,19 @@ fn earlier(path: &Path, rule: &Rule, args: &Args) -> anyhow::Result<PerfResult> 
         );
     }
     Ok(perf)
+}
+
+/// Whether a new pair has exactly the samples of an earlier pair, and they vary: the same logs are given again.
+fn repeats(earlier: &PerfResult, all: &PerfResult) -> bool {
+    let (old, new) = all.pairs.split_at(earlier.pairs.len().min(all.pairs.len()));
+    let varies = |samples: &[f64]| samples.windows(2).filter(|w| w[0] != w[1]).count() >= 5;
+    new.iter().any(|pair| {
+        varies(&pair.baseline_samples)
+            && old.iter().any(|before| {
+                before.baseline_samples == pair.baseline_samples
+                    && before.result_samples == pair.result_samples
+            })
+    })
 }
 
 /// Returns the metrics that the registry declares for the gate.
