@@ -51,6 +51,8 @@ impl Changed {
 pub struct Commit {
     pub id: String,
     pub files: Vec<Changed>,
+    /// Every path that the commit changes and that exists after it, also of a rename without new content and of a submodule.
+    pub paths: Vec<Vec<u8>>,
 }
 
 /// Returns the files to which the commits between the merge base and `head` add lines. `base` and `head` are full commit ids.
@@ -138,56 +140,77 @@ fn read_commits(raw: &[u8], hunks: &Hunks, blobs: &mut Blobs) -> Result<Vec<Comm
             commits.push(Commit {
                 id: head.to_owned(),
                 files: Vec::new(),
+                paths: Vec::new(),
             });
             continue;
         }
-        let file = if head.starts_with("::") {
+        let (path, file) = if head.starts_with("::") {
             let path = fields.next().ok_or_else(wrong)?;
-            merged(head, path, blobs)?
+            let merged = Merged::read(head).ok_or_else(wrong)?;
+            let path = merged.exists().then(|| path.to_vec());
+            let file = path.clone().map(|path| merged.added(path, blobs)).transpose()?;
+            (path, file.flatten())
         } else {
             let change = diff::entry(head, &mut fields).ok_or_else(wrong)?;
-            changed(&change, hunks)
+            let file = changed(&change, hunks);
+            let exists = change.new.kind != Kind::Absent;
+            (exists.then_some(change.new.path), file)
         };
-        commits.last_mut().ok_or_else(wrong)?.files.extend(file);
+        let commit = commits.last_mut().ok_or_else(wrong)?;
+        commit.paths.extend(path);
+        commit.files.extend(file);
     }
     Ok(commits)
 }
 
-/// Returns the lines of a merged file that none of its parents has. `head` is `::MODES IDS STATUS`, with one mode and one id per
-/// parent and then those of the result.
-fn merged(head: &str, path: &[u8], blobs: &mut Blobs) -> Result<Option<Changed>, GitError> {
-    let parents = head.bytes().take_while(|b| *b == b':').count();
-    let words: Vec<&str> = head[parents..].split(' ').collect();
-    let (Some(mode), Some(ids)) = (words.get(parents), words.get(parents + 1..2 * parents + 2)) else {
-        return Err(GitError::NotText("diff-tree".to_owned()));
-    };
-    let Some((id, parents)) = ids.split_last() else {
-        return Ok(None);
-    };
-    if matches!(Kind::of(mode), Kind::Absent | Kind::Submodule) {
-        return Ok(None);
+/// An entry of a merge: `::MODES IDS STATUS`, with one mode and one id per parent and then those of the result.
+struct Merged<'a> {
+    kind: Kind,
+    parents: Vec<&'a str>,
+    id: &'a str,
+}
+
+impl<'a> Merged<'a> {
+    fn read(head: &'a str) -> Option<Self> {
+        let parents = head.bytes().take_while(|b| *b == b':').count();
+        let words: Vec<&str> = head[parents..].split(' ').collect();
+        let kind = Kind::of(words.get(parents)?);
+        let (id, parents) = words.get(parents + 1..2 * parents + 2)?.split_last()?;
+        let parents = parents.to_vec();
+        Some(Merged { kind, parents, id })
     }
-    let mut file = Changed {
-        path: path.to_vec(),
-        id: (*id).to_owned(),
-        added: vec![1..=u32::MAX],
-    };
-    if let Some(content) = blobs.read(id)? {
-        let mut contents = Vec::new();
-        for parent in parents {
-            contents.extend(blobs.read(parent)?);
+
+    fn exists(&self) -> bool {
+        self.kind != Kind::Absent
+    }
+
+    /// Returns the lines that none of the parents has.
+    fn added(&self, path: Vec<u8>, blobs: &mut Blobs) -> Result<Option<Changed>, GitError> {
+        if self.kind == Kind::Submodule {
+            return Ok(None);
         }
-        let old: HashSet<&[u8]> = contents
-            .iter()
-            .flat_map(|text| text.split(|b| *b == b'\n'))
-            .collect();
-        let new = (1..).zip(content.split(|b| *b == b'\n'));
-        file.added = new
-            .filter(|(_, line)| !old.contains(line))
-            .map(|(number, _)| number..=number)
-            .collect();
+        let mut file = Changed {
+            path,
+            id: self.id.to_owned(),
+            added: vec![1..=u32::MAX],
+        };
+        if let Some(content) = blobs.read(self.id)? {
+            let mut contents = Vec::new();
+            for parent in &self.parents {
+                contents.extend(blobs.read(parent)?);
+            }
+            let old: HashSet<&[u8]> = contents
+                .iter()
+                .flat_map(|text| text.split(|b| *b == b'\n'))
+                .collect();
+            let new = (1..).zip(content.split(|b| *b == b'\n'));
+            file.added = new
+                .filter(|(_, line)| !old.contains(line))
+                .map(|(number, _)| number..=number)
+                .collect();
+        }
+        Ok((!file.added.is_empty()).then_some(file))
     }
-    Ok((!file.added.is_empty()).then_some(file))
 }
 
 /// Parses the hunks of a patch without context lines.

@@ -77,8 +77,10 @@ pub fn scan_diff(range: Range, rules: Rules) -> Result<RangeLeaks, GitError> {
         scan.file(&file, None)?;
     }
     for commit in commits {
+        for path in &commit.paths {
+            scan.path(path, &commit.id);
+        }
         for file in &commit.files {
-            scan.name_of(file, &commit.id);
             scan.file(file, Some(&commit.id))?;
         }
     }
@@ -170,11 +172,11 @@ impl Scan<'_> {
         shown
     }
 
-    /// Scans the path of a file.
-    fn name_of(&mut self, file: &Changed, commit: &str) {
-        if self.names.insert([b"path ".as_slice(), &file.path].concat()) {
+    /// Scans the path of a file, a link or a submodule.
+    fn path(&mut self, path: &[u8], commit: &str) {
+        if self.names.insert([b"path ".as_slice(), path].concat()) {
             let name = format!("a file name in commit {}", short(commit));
-            self.name(&name, &file.path, finding::HISTORY);
+            self.name(&name, path, finding::HISTORY);
         }
     }
 
@@ -286,23 +288,35 @@ fn without_time(identity: &[u8]) -> &[u8] {
     memchr::memrchr(b'>', identity).map_or(identity, |end| &identity[..=end])
 }
 
-/// Returns the headers without those that have an object id or the first one of each identity, which other checks read.
+/// Returns the headers without what other checks read: object ids, and the name and the address of the first identity of each kind.
 fn other_headers(headers: &[u8]) -> Vec<u8> {
     let mut identities = vec![&b"author "[..], b"committer ", b"tagger "];
-    let rows = headers.split(|b| *b == b'\n').filter(|row| {
+    let rows = headers.split(|b| *b == b'\n').filter_map(|row| {
         if let Some(at) = identities.iter().position(|name| row.starts_with(name)) {
             identities.remove(at);
-            return false;
+            return after_address(row);
         }
         let mut words = row.splitn(2, |b| *b == b' ');
         let name = words.next().unwrap_or_default();
         let is_id = words
             .next()
             .is_some_and(|id| id.len() >= 40 && id.iter().all(u8::is_ascii_hexdigit));
-        !(is_id && matches!(name, b"tree" | b"parent" | b"object"))
+        (!(is_id && matches!(name, b"tree" | b"parent" | b"object"))).then_some(row)
     });
     rows.collect::<Vec<_>>().join(&b'\n')
 }
+
+/// Returns what follows the first address of an identity header, unless that is only a time. git shows none of this text.
+fn after_address(row: &[u8]) -> Option<&[u8]> {
+    let start = memchr::memchr(b'<', row).unwrap_or(0);
+    let end = memchr::memchr(b'>', &row[start..]).map_or(start, |end| start + end + 1);
+    let rest = row[end..].trim_ascii();
+    let is_time = rest.len() <= TIME && rest.iter().all(|b| matches!(b, b'0'..=b'9' | b' ' | b'+' | b'-'));
+    (!is_time).then_some(rest)
+}
+
+/// The longest time of an identity header: the seconds since 1970 and the time zone.
+const TIME: usize = 26;
 
 /// Identifies a leak by its kind and the text of its lines.
 fn identify(leak: &LeakFinding, lines: &[&[u8]]) -> Sha256 {

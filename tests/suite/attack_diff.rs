@@ -204,6 +204,45 @@ fn t19_leak_in_names() {
         ]
     );
 
+    let id = sandbox.git(["rev-parse", "HEAD"]);
+    for what in [
+        "pure rename",
+        "copy",
+        "mode",
+        "submodule",
+        "submodule in a folder",
+    ] {
+        let sandbox = begun();
+        let name = token();
+        match what {
+            "pure rename" => sandbox.git(["mv", "a.txt", &name]),
+            "copy" => {
+                std::fs::copy(sandbox.repo().join("a.txt"), sandbox.repo().join(&name)).unwrap();
+                sandbox.git(["add", "-A"])
+            }
+            "mode" => {
+                sandbox.git(["mv", "a.txt", &name]);
+                sandbox.git(["update-index", "--chmod=+x", &name])
+            }
+            _ => {
+                let path = if what == "submodule" { name } else { name + "/part" };
+                let entry = format!("160000,{},{path}", id.trim());
+                sandbox.git(["update-index", "--add", "--cacheinfo", &entry])
+            }
+        };
+        let staged = sandbox.gates(["lint", "safety", "--cached"]).run().any_output();
+        assert_eq!(staged.code(), Some(1), "{what}: {}", staged.stdout);
+        assert!(!staged.stdout.contains(token()), "{what}: {}", staged.stdout);
+        sandbox.git(["commit", "-qm", "change"]);
+        let ours = found(&sandbox, "");
+        attack(what, !naive(&sandbox, &token()), ours.is_empty());
+        assert!(
+            ours.iter()
+                .any(|leak| leak.starts_with("github-token a file name in commit")),
+            "{what}: {ours:?}"
+        );
+    }
+
     let sandbox = begun();
     sandbox.git(["checkout", "-qb", "work/blue-heron"]);
     sandbox.file("a.txt", "b\n");
@@ -513,11 +552,16 @@ fn error_of_git_is_its_cause() {
 
 /// Writes a commit with these headers and this message on top of `HEAD`, and makes the branch point to it.
 fn commit_object(sandbox: &Sandbox, headers: &str, message: &[u8]) {
+    let who = "a <a@example.com> 1700000000 +0000";
+    commit_object_by(sandbox, [who, who], headers, message);
+}
+
+/// Writes a commit by this author and this committer, as `commit_object` does.
+fn commit_object_by(sandbox: &Sandbox, [author, committer]: [&str; 2], headers: &str, message: &[u8]) {
     let tree = sandbox.git(["rev-parse", "HEAD^{tree}"]);
     let parent = sandbox.git(["rev-parse", "HEAD"]);
-    let who = "a <a@example.com> 1700000000 +0000";
     let mut object = format!(
-        "tree {}\nparent {}\nauthor {who}\ncommitter {who}\n{headers}\n",
+        "tree {}\nparent {}\nauthor {author}\ncommitter {committer}\n{headers}\n",
         tree.trim(),
         parent.trim()
     )
@@ -567,6 +611,30 @@ fn t19_leak_in_stored_commit() {
         let ours = found(&sandbox, "");
         attack(what, naive, ours.is_empty());
         assert!(ours[0].starts_with("github-token "), "{what}: {ours:?}");
+    }
+}
+
+#[test]
+fn t19_leak_after_address_of_identity() {
+    let token = token();
+    let who = "a <a@example.com> 1700000000 +0000";
+    for hidden in [
+        format!("a <a@example.com> {token} 1700000000 +0000"),
+        format!("a <a@example.com> 1700000000 +0000 {token}"),
+        format!("a <a@example.com> {token} <b@example.com> 1700000000 +0000"),
+        format!("a <a@example.com>{token}"),
+    ] {
+        for people in [[hidden.as_str(), who], [who, &hidden]] {
+            let sandbox = begun();
+            commit_object_by(&sandbox, people, "", b"change\n");
+            let naive = !log_shows(&sandbox, &token);
+            let ours = found(&sandbox, "");
+            attack(&hidden, naive, ours.is_empty());
+            assert!(
+                ours[0].starts_with("github-token headers of commit"),
+                "{hidden}: {ours:?}"
+            );
+        }
     }
 }
 
