@@ -550,6 +550,27 @@ fn error_of_git_is_its_cause() {
         ));
 }
 
+/// A file that is new in the MoE path, and that git cannot read, was not scanned.
+#[test]
+fn unread_new_file_of_moe_path_fails() {
+    let sandbox = begun();
+    sandbox.file("nmoe/model.py", "b = 1\n");
+    commit(&sandbox, "files");
+    sandbox.git(["branch", "-f", "base"]);
+    sandbox.file("nmoe/moe.py", "b\n");
+    commit(&sandbox, "change");
+    let id = sandbox.git(["rev-parse", "HEAD:nmoe/moe.py"]);
+    let (folder, rest) = id.trim().split_at(2);
+    std::fs::remove_file(sandbox.repo().join(".git/objects").join(folder).join(rest)).unwrap();
+    std::fs::remove_file(sandbox.repo().join("nmoe/moe.py")).unwrap();
+    let out = sandbox
+        .gates(["kernels", "collectives", "--diff", "base..HEAD"])
+        .run()
+        .any_output();
+    assert_eq!(out.code(), Some(1), "{}", out.stdout);
+    assert!(out.stdout.contains("unread-file"), "{}", out.stdout);
+}
+
 /// Writes a commit with these headers and this message on top of `HEAD`, and makes the branch point to it.
 fn commit_object(sandbox: &Sandbox, headers: &str, message: &[u8]) {
     let who = "a <a@example.com> 1700000000 +0000";
@@ -760,10 +781,37 @@ fn t19_token_split_by_what_nobody_sees() {
         ("PM with eight bits", "\u{9e}x\u{9c}"),
         ("other escape", "\u{1b}="),
         ("comment", "<!-- -->"),
+        ("comment over lines", "<!-- a\n b -->"),
+        ("empty element", "<a></a>"),
+        ("capital tag", "<B>"),
+        ("keyboard", "<kbd></kbd>"),
+        ("tag with a sign in quotes", "<span title=\"a>b\">"),
+        ("processing instruction", "<?x?>"),
+        ("CDATA", "<![CDATA["),
+        ("several marks", "<ins></ins><!-- x --><mark>"),
+        ("left-to-right mark by name", "&lrm;"),
+        ("invisible times by name", "&InvisibleTimes;"),
+        ("long number", "&#0000000000008203;"),
+        ("number without end", "&#8203"),
+        ("four asterisks", "****"),
     ]
     .map(|(what, hidden)| (what.to_owned(), format!("{left}{hidden}{right}")))
     .into();
+    let long = format!("<!-- {} -->", "x".repeat(600));
+    let smuggled = |from: u32| -> String {
+        token
+            .bytes()
+            .map(|byte| char::from_u32(from + u32::from(byte)).unwrap())
+            .collect()
+    };
     forms.extend([
+        ("long comment".to_owned(), format!("{left}{long}{right}")),
+        (
+            "many long comments".to_owned(),
+            token.chars().map(|c| format!("{c}{long}")).collect::<String>() + ".",
+        ),
+        ("text of tag characters".to_owned(), smuggled(0xe0000)),
+        ("text of variation selectors".to_owned(), smuggled(0xe0100 - 16)),
         ("math bold".to_owned(), styled(0x1d7ce, 0x1d400, 0x1d41a)),
         ("math monospace".to_owned(), styled(0x1d7f6, 0x1d670, 0x1d68a)),
         ("wide".to_owned(), styled(0xff10, 0xff21, 0xff41)),
@@ -789,7 +837,16 @@ fn t19_address_and_host_disguised() {
     let host = format!("gpu-node-17.{}.internal", "corp");
     let address = format!("10.42.{}.9", 17);
     let other = format!("172.20.{}.9", 17);
-    for (leak, hidden, code) in [
+    let token = token();
+    let model = format!("h{}_{}", "f", "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi");
+    let named: Vec<(&String, String, &str)> = ["", ":", "KEY=", "PAT=", "git:"]
+        .iter()
+        .flat_map(|name| {
+            [(&token, "github-token"), (&model, "model-api-key")]
+                .map(|(leak, code)| (leak, encode(&format!("{name}{leak}")), code))
+        })
+        .collect();
+    for (leak, hidden, code) in named.into_iter().chain([
         (&address, encode(&address), "private-address"),
         (&address, encode(&format!("to {address}")), "private-address"),
         (&address, hex(&address), "private-address"),
@@ -804,7 +861,7 @@ fn t19_address_and_host_disguised() {
             "private-address",
         ),
         (&address, address.replacen('.', "\u{ff0e}", 1), "private-address"),
-    ] {
+    ]) {
         let sandbox = begun();
         sandbox.file("a.md", format!("see {hidden} now\n"));
         commit(&sandbox, "change");

@@ -187,6 +187,9 @@ fn is_version(hit: &Hit<'_>, end: usize) -> bool {
     let trimmed = lead.trim_ascii_end();
     // `name==10.2.1.3`, `>= 10.2.1.3`, `lib.so-10.…`; the caller has rejected `(v10…`.
     let joined = trimmed.len() == lead.len();
+    if trimmed.ends_with("§".as_bytes()) {
+        return true;
+    }
     if joined && matches!(trimmed.last(), Some(b'-' | b'_' | b'+' | b'~')) {
         return !lead.ends_with(b"--")
             && octets(&lead[lead.len().saturating_sub(16)..]).is_none()

@@ -10,12 +10,23 @@ use crate::rule::MatchSink;
 use crate::rule::Rule;
 use crate::window::after;
 use crate::window::around;
+use crate::window::before;
+use crate::window::line_after;
 
 include!(concat!(env!("OUT_DIR"), "/cluster.rs"));
 
 fn precedes_generated_suffix(text: &[u8], at: usize) -> bool {
     text.get(at + 1..at + 6)
         .is_some_and(|tail| tail.iter().all(|&b| is_generated(b)))
+}
+
+/// Whether an option for a namespace follows on the line.
+fn has_namespace_option(text: &[u8], at: usize) -> bool {
+    let rest = line_after(text, at);
+    memchr::memchr_iter(b'-', rest).any(|at| {
+        let option = &rest[at..];
+        before(rest, at).is_ascii_whitespace() && (option.starts_with(b"-n") || option.starts_with(b"--n"))
+    })
 }
 
 /// Whether Kubernetes uses a byte in generated names: no vowels, no characters that look alike.
@@ -48,7 +59,7 @@ fn generated_name(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let runner = matches!(middle, b"runner" | b"listener" | b"workflow")
         && first.len() == 5
         && first.iter().all(|&b| is_generated(b));
-    let word = crate::window::before(text, start);
+    let word = before(text, start);
     if (replica || runner) && !word.is_ascii_alphanumeric() && word != b'_' {
         let start = start + lead.iter().take_while(|b| **b == b'-').count();
         found.report(&POD_NAME, start..at + 5);

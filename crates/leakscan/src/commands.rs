@@ -13,6 +13,18 @@ use crate::window::after;
 
 include!(concat!(env!("OUT_DIR"), "/commands.rs"));
 
+/// Whether a quoted value follows the type of a constant.
+fn has_typed_value(text: &[u8], at: usize) -> bool {
+    let is_type = |b: &&u8| b.is_ascii_alphanumeric() || b" :&'_\t".contains(b);
+    let rest = &text[at..text.len().min(at + 48)];
+    let sign = rest.iter().take_while(is_type).count();
+    let value = rest[sign..]
+        .strip_prefix(b"=")
+        .unwrap_or_default()
+        .trim_ascii_start();
+    matches!(value.first(), Some(b'"' | b'\''))
+}
+
 /// Whether `:-` or `:=` gives a shell variable a default value.
 fn has_default_operator(text: &[u8], at: usize) -> bool {
     matches!(after(text, at + 1), b'-' | b'=')

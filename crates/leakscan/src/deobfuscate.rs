@@ -4,14 +4,15 @@
 
 use std::ops::Range;
 
-use crate::confusables::compatible;
 use crate::confusables::is_ignorable;
 use crate::confusables::plain_text;
 use crate::decoded_text::DecodedText;
 use crate::hidden::character;
 use crate::hidden::is_unseen;
-use crate::hidden::is_word;
+use crate::hidden::smuggled_byte;
 use crate::hidden::unseen_run;
+use crate::markup;
+use crate::markup::Seen;
 use crate::unreserved::is_unreserved;
 use crate::window::after;
 use crate::window::before;
@@ -29,8 +30,7 @@ pub fn may_be_obfuscated(text: &[u8], hit: Range<usize>) -> bool {
             b'x' => word(left) || word(right),
             _ => word(left),
         },
-        _ if text[hit.start + 1..hit.end].starts_with(b"**") => word(right),
-        b'<' => is_word(left),
+        _ if text[hit.start + 1..hit.end].starts_with(b"**") => word(right) || right == b'*',
         b'"' | b'\'' => word(left) && word(right),
         b' ' => left.is_ascii_digit() && right.is_ascii_digit(),
         0x9b => left.is_ascii(),
@@ -103,6 +103,26 @@ pub fn decode_line(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
     changed.then_some(decoded)
 }
 
+/// Reads the bytes that a row of tag characters or variation selectors hides; `None` if there are few.
+pub fn smuggled(text: &[u8], stretch: Range<usize>) -> Option<DecodedText> {
+    let mut decoded = DecodedText::new(stretch.clone());
+    let mut at = stretch.start;
+    while at < stretch.end {
+        let Some((c, length)) = character(text, at) else {
+            at += 1;
+            continue;
+        };
+        if let Some(byte) = smuggled_byte(c) {
+            decoded.push(byte, at..at + length);
+        }
+        at += length;
+    }
+    (decoded.text.len() >= SMUGGLED).then_some(decoded)
+}
+
+/// How many bytes a hidden text has at least. A flag of a region has fewer.
+const SMUGGLED: usize = 8;
+
 /// Reverses the text after a right-to-left override. Returns the length of that text.
 fn backwards(rest: &[u8], at: usize, decoded: &mut DecodedText) -> usize {
     let mark = "\u{202e}".len();
@@ -125,7 +145,7 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
             .filter(u8::is_ascii_graphic)
             .map(|b| (3, b.into())),
         b'\\' => escape(rest),
-        b'&' => entity(rest),
+        b'&' => markup::entity(rest).map(|(length, seen)| (length, seen.into())),
         byte if is_unseen(byte) => unseen_run(text, at).map(|length| (length, Replacement::NOTHING)),
         b'\x1b' => control_sequence(rest).map(|length| (length, Replacement::NOTHING)),
         // Inside a character, the byte is a part of it.
@@ -151,7 +171,7 @@ fn step(text: &[u8], at: usize, rest: &[u8]) -> Option<(usize, Replacement)> {
             .map(|b| (3, b.into())),
         b'"' | b'\'' => concatenated(rest).map(|length| (length, Replacement::NOTHING)),
         b'*' if rest.starts_with(b"**") => Some((2, Replacement::NOTHING)),
-        b'<' => tag(rest).map(|length| (length, Replacement::NOTHING)),
+        b'<' | b']' => markup::invisible_markup(rest).map(|length| (length, Replacement::NOTHING)),
         0x80.. => disguised(text, at),
         _ => None,
     }
@@ -189,6 +209,15 @@ impl From<[u8; 4]> for Replacement {
     }
 }
 
+impl From<Seen> for Replacement {
+    fn from(seen: Seen) -> Self {
+        match seen {
+            Seen::Nothing => Replacement::NOTHING,
+            Seen::Text(text) => text.into(),
+        }
+    }
+}
+
 impl From<u8> for Replacement {
     fn from(byte: u8) -> Self {
         Replacement {
@@ -210,13 +239,9 @@ fn number_of(digits: &[u8]) -> Option<u32> {
         .then(|| u32::from_str_radix(text, 16).ok())?
 }
 
-/// What the character with a number stands for: an ASCII sign, or nothing if the character is invisible.
+/// What the character with a number stands for.
 fn code_point(number: u32) -> Option<Replacement> {
-    match char::from_u32(number)? {
-        sign if sign.is_ascii_graphic() => u8::try_from(number).ok().map(Replacement::from),
-        sign if is_ignorable(sign) => Some(Replacement::NOTHING),
-        sign => compatible(sign).map(Replacement::from),
-    }
+    markup::seen(number).map(Replacement::from)
 }
 
 /// Decodes `\u0067`, `\u{67}`, `\U00000067`, `\x67`, and a backslash before a sign as in Markdown.
@@ -235,26 +260,6 @@ fn escape(rest: &[u8]) -> Option<(usize, Replacement)> {
         sign @ (b'_' | b'-' | b'.' | b'*' | b'@' | b':' | b'#') => Some((2, (*sign).into())),
         _ => None,
     }
-}
-
-/// Decodes `&#103;`, `&#x67;`, `&lowbar;`.
-fn entity(rest: &[u8]) -> Option<(usize, Replacement)> {
-    let end = memchr::memchr(b';', &rest[..rest.len().min(18)])?;
-    let name = &rest[1..end];
-    let number = match name {
-        [b'#', b'x' | b'X', digits @ ..] => number_of(digits)?,
-        [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
-        b"period" => u32::from(b'.'),
-        b"lowbar" | b"UnderBar" => u32::from(b'_'),
-        b"hyphen" | b"dash" => u32::from(b'-'),
-        b"commat" => u32::from(b'@'),
-        b"colon" => u32::from(b':'),
-        b"sol" => u32::from(b'/'),
-        b"equals" => u32::from(b'='),
-        b"shy" | b"ZeroWidthSpace" | b"NoBreak" | b"zwj" | b"zwnj" => 0x200b,
-        _ => return None,
-    };
-    Some((end + 1, code_point(number)?))
 }
 
 /// The length of `" + "` between two halves of a word.
@@ -309,37 +314,6 @@ fn defanged(rest: &[u8]) -> Option<(usize, Replacement)> {
         _ => return None,
     };
     Some((end + 1, sign.into()))
-}
-
-/// The length of an HTML tag or comment.
-fn tag(rest: &[u8]) -> Option<usize> {
-    if rest.starts_with(b"<!--") {
-        let end = memchr::memmem::find(&rest[..rest.len().min(256)], b"-->")?;
-        return Some(end + 3);
-    }
-    let known = [
-        &b"<wbr"[..],
-        b"<b>",
-        b"</b>",
-        b"<i>",
-        b"</i>",
-        b"<em>",
-        b"</em>",
-        b"<span",
-        b"</span",
-        b"<strong>",
-        b"</strong>",
-        b"<code>",
-        b"</code>",
-        b"<u>",
-        b"</u>",
-    ]
-    .iter()
-    .any(|name| rest.starts_with(name));
-    known
-        .then(|| memchr::memchr(b'>', &rest[..rest.len().min(64)]))
-        .flatten()
-        .map(|end| end + 1)
 }
 
 /// Decodes a character that is not ASCII: removes an invisible one, and replaces one that stands for ASCII in a word.
@@ -404,6 +378,8 @@ mod tests {
             ("gh\u{34f}p\u{3164}_\u{fe01}x\u{e0101}y", "ghp_xy"),
             ("gh\\u{70}_\\u200bx", "ghp_x"),
             ("gh&zwnj;p_", "ghp_"),
+            ("gh&#0000000000008203;p&rlm;_&it;x", "ghp_x"),
+            ("gh<B>p<a href='x'></a>_<!-- \n -->x<?y?>", "ghp_x"),
             ("gh\u{202b}p\u{2066}_\u{2800}x\u{fff9}y\u{85}z", "ghp_xyz"),
             ("gh\u{301}p_\u{e9}\u{1d41a}\u{ff21}\u{2460}\u{967}", "ghp_eaA11"),
             (

@@ -63,18 +63,42 @@ const PLAIN: &[&str] = &[
 /// How many of [`PLAIN`] are prefixes of tokens; these come first.
 const TOKENS: usize = 18;
 
-/// The starts of private addresses. An encoded address is short, so shorter encodings of them count.
+/// The starts of private addresses.
 const ADDRESSES: &[&str] = &[
     "10.0", "10.1", "10.2", "10.3", "10.4", "10.5", "10.6", "10.7", "10.8", "10.9", "172.1", "172.2",
     "172.3", "192.168.",
 ];
 
+/// The shortest base 64 that triggers decoding.
+const SHORTEST: usize = 4;
+
+/// The base 64 of a text at each alignment. Where that is too short, also of the next letter or digit, as far as its bits decide.
+fn cores(plain: &str) -> Vec<String> {
+    let mut found: Vec<String> = base64_of_part(plain.as_bytes()).collect();
+    if found.iter().any(|core| core.len() < SHORTEST) {
+        let next = (b'0'..=b'9').chain(b'A'..=b'Z').chain(b'a'..=b'z');
+        for byte in next {
+            let longer = [plain.as_bytes(), &[byte]].concat();
+            let short = found[..3].iter().map(String::len).collect::<Vec<_>>();
+            let cores = base64_of_part(&longer)
+                .zip(short)
+                .filter(|(_, length)| *length < SHORTEST);
+            found.extend(
+                cores
+                    .map(|(core, length)| core[..=length].to_owned())
+                    .collect::<Vec<_>>(),
+            );
+        }
+    }
+    found.retain(|core| core.len() >= SHORTEST);
+    found
+}
+
 /// The base 64 and hexadecimal literals that trigger decoding.
 pub fn keywords() -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for (index, plain) in PLAIN.iter().enumerate() {
-        let cores = base64_of_part(plain.as_bytes()).filter(|core| core.len() >= 5);
-        out.extend(cores.map(|core| core.to_ascii_lowercase()));
+        out.extend(cores(plain).into_iter().map(|core| core.to_ascii_lowercase()));
         // Base 64 of base 64, for the prefixes of tokens.
         if index < TOKENS {
             let twice = STANDARD.encode(&STANDARD.encode(plain)[..plain.len() * 8 / 6]);
@@ -88,8 +112,7 @@ pub fn keywords() -> Vec<String> {
         }
     }
     for plain in ADDRESSES {
-        let cores = base64_of_part(plain.as_bytes()).filter(|core| core.len() >= 4);
-        out.extend(cores.map(|core| core.to_ascii_lowercase()));
+        out.extend(cores(plain).into_iter().map(|core| core.to_ascii_lowercase()));
         out.push(plain.bytes().map(|b| format!("{b:02x}")).collect());
     }
     out.sort();

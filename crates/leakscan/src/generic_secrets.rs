@@ -18,6 +18,7 @@ use crate::rule::Rule;
 use crate::window::after;
 use crate::window::around;
 use crate::window::is_word;
+use crate::window::line_after;
 
 include!(concat!(env!("OUT_DIR"), "/generic_secrets.rs"));
 
@@ -38,6 +39,11 @@ const HARMLESS: &str = "pad_token eos_token bos_token unk_token sep_token cls_to
     keyword csrf xsrf idempotency tokenstream token_stream secretary publictoken public_token page_token \
     websocket host_key host-key partition_key lookup_key hash_key bucket_key object_key s3_key map_key dedup etag pagetoken continuation nexttoken restore-key restore_key pathspec compat _path _patch _pattern _patience dispatch _passed _passes \
     _passthrough bypass pass_";
+
+/// Whether a pipe follows on the line.
+fn has_pipe(text: &[u8], at: usize) -> bool {
+    memchr::memchr(b'|', line_after(text, at)).is_some()
+}
 
 fn assignment(hit: &Hit<'_>, found: &mut MatchSink<'_>) {
     let text = hit.text;

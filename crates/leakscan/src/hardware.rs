@@ -10,6 +10,14 @@ use crate::window::is_word;
 
 include!(concat!(env!("OUT_DIR"), "/hardware.rs"));
 
+/// Whether a hyphen or a dot between hexadecimal digits follows soon.
+fn has_other_mac(text: &[u8], at: usize) -> bool {
+    let is_pair = |pair: &[u8]| pair.iter().all(u8::is_ascii_hexdigit);
+    text[at..text.len().min(at + 32)]
+        .windows(5)
+        .any(|part| matches!(part[2], b'-' | b'.') && is_pair(&part[..2]) && is_pair(&part[3..]))
+}
+
 /// Whether the next pair of digits ends in a colon too, which is rare.
 fn may_be_mac(text: &[u8], at: usize) -> bool {
     text.get(at + 3) == Some(&b':')

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::confusables::compatible;
 use crate::confusables::is_ignorable;
 use crate::confusables::plain_text;
+use crate::markup;
 use crate::unreserved::is_unreserved;
 use crate::window::REACH;
 use crate::window::after;
@@ -48,6 +49,26 @@ pub fn hidden_in_words(text: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Returns the places of tags, comments and entities inside words.
+pub fn markup_in_words(text: &[u8]) -> impl Iterator<Item = usize> {
+    memchr::memchr3_iter(b'<', b'&', b']', text).filter(|&at| match text[at] {
+        b'&' => markup::is_disguise(text, at),
+        _ => markup::joint(text, at).is_some(),
+    })
+}
+
+/// The byte that an invisible character can stand for: a tag character for its ASCII sign, a variation selector for its number.
+pub fn smuggled_byte(c: char) -> Option<u8> {
+    let number = u32::from(c);
+    let byte = match c {
+        '\u{e0020}'..='\u{e007e}' => number - 0xe0000,
+        '\u{fe00}'..='\u{fe0f}' => number - 0xfe00,
+        '\u{e0100}'..='\u{e01ef}' => number - 0xe0100 + 16,
+        _ => return None,
+    };
+    u8::try_from(byte).ok()
+}
+
 /// Reads the character that begins here, and its length.
 pub fn character(text: &[u8], at: usize) -> Option<(char, usize)> {
     let length = match text.get(at)? {
@@ -69,6 +90,10 @@ fn is_disguise(text: &[u8], at: usize) -> bool {
         return false;
     };
     let (left, right) = (before(text, at), after(text, at + length));
+    let is_smuggled = |(c, _)| smuggled_byte(c).is_some();
+    if smuggled_byte(c).is_some() && character(text, at + length).is_some_and(is_smuggled) {
+        return true;
+    }
     if is_word(left) || is_word(right) {
         if is_ignorable(c) {
             return is_word(left);
@@ -94,14 +119,27 @@ fn is_disguise(text: &[u8], at: usize) -> bool {
     c == '\u{202e}' || is_styled(c) && character(text, at + length).is_some_and(|(next, _)| is_styled(next))
 }
 
-/// The line of a hidden character. A carriage return inside a word does not end it.
+/// The line of a hidden character. A carriage return or markup inside a word does not end it.
 pub fn line_of_hidden(text: &[u8], at: usize) -> Range<usize> {
     let mut row = line(text, at..at);
+    let mut from = at;
+    while row.len() < LONGEST
+        && let Some(next) = memchr::memchr2(b'<', b']', &text[from..row.end])
+    {
+        let length = markup::joint(text, from + next).unwrap_or(1);
+        from += next + length;
+        if from > row.end || length > 1 && row.end < from + REACH {
+            row.end = line(text, from..from).end.max(row.end);
+        }
+    }
     while row.len() < 2 * REACH && text.get(row.end) == Some(&b'\r') && unseen_run(text, row.end).is_some() {
         row.end = line(text, row.end + 1..row.end + 1).end;
     }
     row
 }
+
+/// How far markup inside words extends a line.
+const LONGEST: usize = 64 << 10;
 
 /// The most control characters in a row that can be a part of a word: three zero bytes follow each character in UTF-32.
 const UNSEEN: usize = 3;

@@ -36,6 +36,7 @@ mod keywords;
 pub mod kinds;
 mod links;
 pub mod located;
+mod markup;
 mod nodes;
 mod obfuscated_tokens;
 mod passphrases;

@@ -54,23 +54,40 @@ fn is_version(name: &[u8]) -> bool {
         )
 }
 
-/// Whether the name that contains the keyword has a digit from the keyword on.
+/// Whether the keyword is in lower case, and the name that contains the keyword has a digit from there on.
 fn name_has_number(text: &[u8], at: usize) -> bool {
-    text[at..]
-        .iter()
-        .take(40)
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'['))
-        .any(u8::is_ascii_digit)
+    text[at].is_ascii_lowercase()
+        && text[at..]
+            .iter()
+            .take(40)
+            .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'['))
+            .any(u8::is_ascii_digit)
 }
 
 /// Whether a word begins at the keyword and a digit follows soon.
 fn precedes_number(text: &[u8], at: usize) -> bool {
-    !is_word(before(text, at)) && text[at..text.len().min(at + 96)].iter().any(u8::is_ascii_digit)
+    let line = text[at..].iter().take(96).take_while(|b| **b != b'\n');
+    !is_word(before(text, at)) && { line }.any(u8::is_ascii_digit)
 }
 
-/// Whether a value follows a name soon.
-fn has_value(text: &[u8], at: usize) -> bool {
-    has_byte_within(text, at, 32, b'=') || has_byte_within(text, at, 32, b':')
+/// Whether a sign of assignment follows the name, and then a word that can be a machine: with a digit or a hyphen.
+fn has_machine_value(text: &[u8], at: usize) -> bool {
+    let rest = &text[at..text.len().min(at + 32)];
+    let Some(sign) = rest.iter().position(|b| matches!(b, b'=' | b':')) else {
+        return false;
+    };
+    let is_blank = |b: &&u8| b.is_ascii_whitespace() || matches!(b, b'\\' | b'"' | b'\'');
+    let from = at + sign + 1;
+    let from = from + text[from..].iter().take(4).take_while(is_blank).count();
+    let mut word = text[from..]
+        .iter()
+        .take_while(|b| is_word(**b) || matches!(b, b'.' | b'-'));
+    word.next().is_some_and(u8::is_ascii_alphabetic) && word.any(|b| b.is_ascii_digit() || *b == b'-')
+}
+
+/// Whether a number in brackets or the id of a process precedes the word, as in a log of NCCL.
+fn follows_process(text: &[u8], at: usize) -> bool {
+    before(text, at) == b' ' && at > 1 && matches!(text[at - 2], b']' | b'0'..=b'9')
 }
 
 /// Whether a name is a target of a compiler, such as `aarch64-apple-darwin`, or the id of a container.

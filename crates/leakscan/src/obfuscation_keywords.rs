@@ -1,22 +1,10 @@
 //! The ASCII literals that occur in obfuscated text, and therefore trigger the decoding of a line. The build script reads them.
-//! Characters beyond ASCII and control characters need no literal: [`crate::hidden`] looks at each of them.
+//! Characters beyond ASCII, control characters, tags and entities need no literal: [`crate::hidden`] looks at each of them.
 
 use crate::unreserved::is_unreserved;
 
 /// Literals that trigger decoding.
 const INLINE: &[&str] = &[
-    "&period;",
-    "&lowbar;",
-    "&hyphen;",
-    "&dash;",
-    "&shy;",
-    "&zwnj;",
-    "&zwj;",
-    "&nobreak;",
-    "&zerowidthspace;",
-    "&commat;",
-    "&colon;",
-    "&sol;",
     "\\u00",
     "\\u20",
     "\\ufeff",
@@ -44,15 +32,10 @@ const INLINE: &[&str] = &[
     "[:]",
     "hxxp",
     " dot ",
-    "<wbr",
     "\" + \"",
     "' + '",
     "\"+\"",
     "'+'",
-    "<!--",
-    "<b>",
-    "</b>",
-    "</i>",
 ];
 
 /// The control sequence introducer of terminals with eight bits before a number or a letter.
@@ -79,9 +62,9 @@ fn texts() -> Vec<String> {
     let plain = || (b'0'..=b'9').chain(b'a'..=b'z').map(char::from);
     let mut out: Vec<String> = INLINE.iter().map(|&literal| literal.to_owned()).collect();
     for digit in (b'0'..=b'9').map(char::from) {
-        out.extend([format!("&#{digit}"), format!("\u{1b}[{digit}")]);
+        out.push(format!("\u{1b}[{digit}"));
     }
-    out.extend(["&#x", "\u{1b}[m", "\u{1b}[k", "\u{1b}[?"].map(str::to_owned));
+    out.extend(["\u{1b}[m", "\u{1b}[k", "\u{1b}[?"].map(str::to_owned));
     out.extend(plain().flat_map(|c| ["_", "-", "."].map(|sign| format!("\\{sign}{c}"))));
     out.extend(plain().chain(['_', '-']).map(|c| format!("{c}**")));
     for b in (0x20..0x80).filter(|&b| is_unreserved(b)) {

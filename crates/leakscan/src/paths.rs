@@ -8,6 +8,7 @@ use crate::rule::MatchSink;
 use crate::rule::Rule;
 use crate::window::after;
 use crate::window::around;
+use crate::window::before;
 
 include!(concat!(env!("OUT_DIR"), "/paths.rs"));
 
@@ -16,8 +17,12 @@ fn precedes_lower_case(text: &[u8], at: usize) -> bool {
 }
 
 fn may_be_share(text: &[u8], at: usize) -> bool {
+    let is_start = |b: u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'=' | b'(');
     after(text, at + 1) == b'\\'
-        && (after(text, at + 2).is_ascii_alphabetic() || after(text, at + 2) == b'\\')
+        && match after(text, at + 2) {
+            b'\\' => after(text, at + 3) == b'\\' && after(text, at + 4).is_ascii_alphabetic(),
+            letter => letter.is_ascii_alphabetic() && is_start(before(text, at)),
+        }
 }
 
 /// Accounts of images, runners and documentation.

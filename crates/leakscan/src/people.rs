@@ -57,7 +57,12 @@ fn names_an_extension(text: &[u8], at: usize) -> bool {
         b' ' | b'(' => text
             .get(at + 2..at + 6)
             .is_some_and(|number| number.iter().all(u8::is_ascii_digit)),
-        _ => text[at..text.len().min(at + 12)].iter().any(u8::is_ascii_digit),
+        _ => {
+            let rest = &text[text.len().min(at + "ext".len())..];
+            let rest = rest.strip_prefix(b".").unwrap_or(rest);
+            let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+            rest.iter().take(4).filter(|b| b.is_ascii_digit()).count() == 4
+        }
     }
 }
 

@@ -163,11 +163,17 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
                 .raw
                 .into_iter()
                 .filter(|leak| decoded.differs_with_context(&leak.span, text))
-                .map(|leak| RawMatch {
-                    kind: leak.kind,
-                    severity: leak.severity,
-                    lowered_in: leak.lowered_in,
-                    span: decoded.original_span(&leak.span),
+                .map(|leak| {
+                    let span = decoded.original_span(&leak.span);
+                    // The word for a version is not English there.
+                    let is_weak =
+                        leak.kind == &kinds::PRIVATE_ADDRESS && is_of_other_script(&text[span.clone()]);
+                    RawMatch {
+                        kind: leak.kind,
+                        severity: if is_weak { Severity::Warning } else { leak.severity },
+                        lowered_in: leak.lowered_in,
+                        span,
+                    }
                 }),
         );
     };
@@ -175,6 +181,7 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
     let mut obfuscated = sweep.obfuscated;
     let keywords = obfuscated.len();
     obfuscated.extend(hidden::hidden_in_words(text));
+    obfuscated.extend(hidden::markup_in_words(text));
     if obfuscated.len() > keywords {
         obfuscated.sort_unstable();
     }
@@ -186,6 +193,9 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
                 Scope::Line => line(text, at..at),
             };
             seen = row.end.max(at + 1);
+            if let Some(decoded) = deobfuscate::smuggled(text, row.clone()) {
+                scan_decoded(&decoded, &mut raw);
+            }
             if let Some(decoded) = deobfuscate::decode_line(text, row) {
                 scan_decoded(&decoded, &mut raw);
             }
@@ -213,6 +223,13 @@ fn find_all(text: &[u8], options: &Options, scope: Scope) -> (Vec<RawMatch>, u64
         }
     }
     (raw, work)
+}
+
+/// Whether a number consists of digits that people write, and that are not ASCII or styled ASCII.
+fn is_of_other_script(number: &[u8]) -> bool {
+    let is_styled = |c: char| matches!(c, '\u{b2}'..='\u{b9}' | '\u{2070}'..='\u{24ff}' | '\u{ff00}'..='\u{ffef}' | '\u{1d000}'..='\u{1ffff}');
+    let digit = |c: char| c == '.' || !c.is_ascii() && c.is_numeric() && !is_styled(c);
+    std::str::from_utf8(number).is_ok_and(|number| number.chars().all(digit))
 }
 
 /// Sorts the matches and merges overlaps. The first match decides the kind.
@@ -362,6 +379,15 @@ mod tests {
             assert_eq!(severity(&sure), Some(Severity::Error), "{sure}");
             assert_eq!(severity(&weak), Some(Severity::Warning), "{weak}");
         }
+        let arabic: String = "10.4.2.1"
+            .chars()
+            .map(|c| {
+                c.to_digit(10)
+                    .and_then(|digit| char::from_u32(0x660 + digit))
+                    .unwrap_or(c)
+            })
+            .collect();
+        assert_eq!(severity(&format!("x {arabic} y")), Some(Severity::Warning));
         let host = "corp.tarn.net";
         for remote in [format!("git@{host}:infra/ops.git"), format!("ssh root@{host}")] {
             assert_eq!(severity(&remote), Some(Severity::Error), "{remote}");

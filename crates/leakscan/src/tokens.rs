@@ -17,9 +17,10 @@ fn follows_no_hyphen(text: &[u8], at: usize) -> bool {
     before(text, at) != b'-'
 }
 
-/// Whether a dot follows the id of a token, as in Airtable's `pat` and 14 characters.
+/// Whether a dot and hexadecimal digits follow the id of a token, as in Airtable's `pat` and 14 characters.
 fn has_dot_after_id(text: &[u8], at: usize) -> bool {
-    text.get(at + 17) == Some(&b'.')
+    let rest = text.get(at + 17..at + 26);
+    rest.is_some_and(|rest| rest[0] == b'.' && rest[1..].iter().all(u8::is_ascii_hexdigit))
 }
 
 fn continues_with_hex(text: &[u8], at: usize) -> bool {

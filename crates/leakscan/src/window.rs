@@ -44,6 +44,12 @@ pub fn has_byte_within(text: &[u8], at: usize, reach: usize, sign: u8) -> bool {
     memchr::memchr(sign, &text[at..text.len().min(at + reach)]).is_some()
 }
 
+/// The rest of the line from an offset, as far as a rule looks from a keyword that begins there.
+pub fn line_after(text: &[u8], at: usize) -> &[u8] {
+    let rest = &text[at..text.len().min(at + REACH + 64)];
+    &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())]
+}
+
 /// Returns where the local part of a mail address begins, whose `@` is here.
 pub fn local_part(text: &[u8], at: usize) -> usize {
     let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-' | b'%');

@@ -15,6 +15,7 @@ use crate::domain::finding::{Finding, Severity};
 use crate::domain::ids::CommitId;
 use crate::domain::path_pattern::PathPattern;
 use crate::git::Git;
+use crate::git::codes::UNREAD_FILE;
 use crate::kernel::codes::{MOE_ALL_TO_ALL, MOE_PATH_EMPTY};
 use crate::kernel::collectives::{in_change, is_source, scan, used_by};
 use crate::kernel::snapshot::Snapshot;
@@ -63,8 +64,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if let Some(range) = &args.diff {
         let (base, head) = ends(&context.subject, range)?;
         for (source, findings) in in_change(&Git::at(&context.subject), &base, &head, &path)? {
-            // The files of the MoE path were already scanned completely.
-            if !path.iter().any(|p| p.matches(source.name().unwrap_or_default())) {
+            // The files of the MoE path were already scanned completely, unless git cannot read what was committed.
+            let is_scanned = path.iter().any(|p| p.matches(source.name().unwrap_or_default()));
+            let is_unread = findings.iter().any(|finding| finding.code == &UNREAD_FILE);
+            if is_unread || !is_scanned {
                 found.extend(findings);
                 documents.push(source);
             }
