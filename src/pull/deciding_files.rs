@@ -90,7 +90,7 @@ fn of_commit(git: &Git, commit: &CommitId) -> Result<(Vec<Source>, Vec<Finding>)
         let listed = String::from_utf8_lossy(&listed);
         blob(&listed).map(|(id, _)| diff::blob(git, id)).transpose()
     })?;
-    let findings = workflows::lint_all(&sources, &actions);
+    let findings = workflows::lint_all(&sources, &actions, &[]);
     Ok((sources, findings))
 }
 

@@ -9,7 +9,97 @@ use crate::driver::Sandbox;
 const MAKE: &str = "      - run: make\n";
 
 /// Forms that the obvious rule does not see: name, events, more keys of the job, steps.
-const FORMS: [(&str, &str, &str, &str); 21] = [
+const FORMS: [(&str, &str, &str, &str); 36] = [
+    (
+        "checkout with the repository as option",
+        "issue_comment",
+        WRITE,
+        "      - run: gh -R o/r pr checkout \"$NUMBER\"\n",
+    ),
+    (
+        "checkout with an option of pr",
+        "issue_comment",
+        WRITE,
+        "      - run: gh pr -R o/r checkout \"$NUMBER\"\n",
+    ),
+    (
+        "remote of a fork",
+        "pull_request_target",
+        WRITE,
+        "      - env:\n          FROM: ${{ github.event.pull_request.head.repo.clone_url }}\n        run: git remote add fork \"$FROM\"\n      - run: git fetch fork\n      - run: git checkout fork/main\n",
+    ),
+    (
+        "fetch in one step and checkout in the next",
+        "issue_comment",
+        WRITE,
+        "      - run: git fetch origin \"pull/$NUMBER/head\"\n      - run: git checkout FETCH_HEAD\n",
+    ),
+    (
+        "single file of a fetched commit",
+        "issue_comment",
+        WRITE,
+        "      - run: git fetch origin \"pull/$NUMBER/head\"\n      - run: git show FETCH_HEAD:setup.py > setup.py\n",
+    ),
+    (
+        "archive of a fetched commit",
+        "issue_comment",
+        WRITE,
+        "      - run: git fetch origin \"pull/$NUMBER/head\" && git archive FETCH_HEAD | tar x\n",
+    ),
+    (
+        "tree of a fetched commit",
+        "issue_comment",
+        WRITE,
+        "      - run: |\n          git fetch origin \"pull/$NUMBER/head\"\n          git read-tree -u --reset FETCH_HEAD\n",
+    ),
+    (
+        "difference of a change",
+        "issue_comment",
+        WRITE,
+        "      - run: gh pr diff \"$NUMBER\" > d; git apply d\n",
+    ),
+    (
+        "commit by a copy of the event",
+        "pull_request_target",
+        WRITE,
+        "      - id: look\n        uses: actions/github-script@v8\n        with:\n          script: |\n            const pr = context.payload.pull_request;\n            core.setOutput('sha', pr.head.sha);\n      - uses: actions/checkout@v7\n        with:\n          ref: ${{ steps.look.outputs.sha }}\n",
+    ),
+    (
+        "artifact in its own folder",
+        "workflow_run",
+        WRITE,
+        "      - run: gh run download \"$RUN\" -D out\n      - run: cd out; bash x.sh\n",
+    ),
+    (
+        "artifact in the folder of the step",
+        "workflow_run",
+        WRITE,
+        "      - run: gh run download \"$RUN\" -D out\n      - run: bash ./x.sh\n        working-directory: out\n",
+    ),
+    (
+        "artifact as input of a shell",
+        "workflow_run",
+        WRITE,
+        "      - run: gh run download \"$RUN\" -D out\n      - run: bash < out/x.sh\n",
+    ),
+    (
+        "artifact through a pipe",
+        "workflow_run",
+        WRITE,
+        "      - run: gh run download \"$RUN\" -D out\n      - run: cat out/x.sh | bash\n",
+    ),
+    (
+        "artifact as environment",
+        "workflow_run",
+        WRITE,
+        "      - run: gh run download \"$RUN\" -D out\n      - run: cat out/env >> \"$GITHUB_ENV\"\n",
+    ),
+    (
+        "artifact that is installed",
+        "workflow_run",
+        WRITE,
+        "      - run: gh run download \"$RUN\" -D dist\n      - run: pip install dist/*\n",
+    ),
     (
         "index syntax",
         "pull_request_target",
@@ -188,6 +278,39 @@ fn t01_runner_by_expression() {
     }
 }
 
+/// A machine that keeps what a job leaves must not run a change, however a workflow names the running commit.
+#[test]
+fn t01_running_commit_on_own_runner() {
+    let checkout =
+        |with: &str| format!("      - uses: actions/checkout@v7\n        with:\n          {with}\n");
+    for steps in [
+        checkout("ref: ${{ github.sha }}"),
+        checkout("ref: ${{ github.ref }}"),
+        checkout("ref: ${{ github.ref_name }}"),
+        checkout("repository: ${{ github.repository }}"),
+        "      - run: git fetch origin \"$GITHUB_REF\" && git checkout FETCH_HEAD\n".to_owned(),
+    ] {
+        for (events, runner) in [
+            ("pull_request", "b200"),
+            ("pull_request", "[ubuntu-latest, b200]"),
+            ("pull_request", "ubuntu-x"),
+            ("deployment", "ubuntu-24.04"),
+        ] {
+            let text = workflow(events, runner, WRITE, &steps);
+            let sandbox = Sandbox::new();
+            sandbox.file(".github/workflows/x.yml", &text);
+            sandbox.file("configs/nmoe-gates.toml", "[runner]\nlabels = [\"ubuntu-x\"]\n");
+            let out = sandbox.gates(["lint", "workflows", "--format", "json"]).run();
+            let is_seen = out.findings()["summary"]["errors"] != 0;
+            attack(
+                &format!("{events} on {runner}: {steps}"),
+                !is_obvious(&text),
+                !is_seen,
+            );
+        }
+    }
+}
+
 #[test]
 fn safe_forms_are_no_errors() {
     // On `pull_request`, a fork has neither rights nor secrets. A release never sees a change.
@@ -214,6 +337,21 @@ fn safe_forms_are_no_errors() {
         ),
         ("pull_request_target", WRITE, "      - uses: actions/labeler@v6\n"),
         (
+            "pull_request",
+            WRITE,
+            "      - uses: actions/checkout@v7\n        with:\n          ref: ${{ github.sha }}\n",
+        ),
+        (
+            "push",
+            WRITE,
+            "      - run: git fetch origin \"$GITHUB_REF\" && git checkout FETCH_HEAD\n",
+        ),
+        (
+            "workflow_run",
+            WRITE,
+            "      - run: gh run download \"$RUN\" -D out\n      - run: echo \"NUMBER=$(cat out/number)\" >> \"$GITHUB_OUTPUT\"\n",
+        ),
+        (
             "push",
             WRITE,
             "      - run: echo \"${{ matrix.target }}\" \"${{ github.workspace }}\"\n",
@@ -233,6 +371,19 @@ fn t22_other_workflow_writes_our_status() {
         let keys = format!("    permissions:\n      {permission}: write\n");
         let text = workflow("push", "ubuntu-24.04", &keys, steps);
         attack(permission, !is_obvious(&text), !is_refused(&text));
+    }
+    // Another call in the same script has a plain name.
+    let script = "      - uses: actions/github-script@v8\n        with:\n          script: |\n            console.log({ context: 'lint' });\n            github.rest.repos.createCommitStatus({ ...process.env, state: 'success' });\n";
+    let decoy = "      - run: |\n          echo context=lint\n          gh api repos/o/n/statuses/$GITHUB_SHA -f state=success -f context=$NAME\n";
+    for steps in [script, decoy] {
+        let keys = "    permissions:\n      statuses: write\n";
+        let text = workflow(
+            "push",
+            "ubuntu-24.04",
+            keys,
+            &format!("{steps}      - run: nmoe-gates --version\n"),
+        );
+        attack(steps, !is_obvious(&text), !is_refused(&text));
     }
 }
 

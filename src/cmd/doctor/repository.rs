@@ -25,6 +25,7 @@ use crate::github::config::TOKENS;
 use crate::github::error::{ErrorKind, GitHubError};
 use crate::lint::init_files;
 use crate::lint::workflows::{self, Asked};
+use crate::system::files;
 
 /// A workflow file, its findings, and the runners and environments that its jobs need.
 struct Workflow {
@@ -191,6 +192,9 @@ fn updates(repo: &Path) -> Option<Check> {
     })
 }
 
+/// The largest workflow that is read, in bytes. GitHub refuses larger ones.
+const LARGEST_WORKFLOW: u64 = 1 << 20;
+
 fn read(repo: &Path, settings: &Settings) -> Vec<Workflow> {
     let entries = std::fs::read_dir(repo.join(paths::WORKFLOWS))
         .into_iter()
@@ -202,11 +206,16 @@ fn read(repo: &Path, settings: &Settings) -> Vec<Workflow> {
     names.sort();
     let read = |name: String| {
         let path = format!("{}/{name}", paths::WORKFLOWS);
-        let text = std::fs::read_to_string(repo.join(&path)).ok()?;
-        Some(Source::new(Some(path), text))
+        // A pipe would wait for a writer.
+        let text = files::read_following_links(&repo.join(&path), LARGEST_WORKFLOW).ok()?;
+        Some(Source::new(Some(path), String::from_utf8(text).ok()?))
     };
     let sources: Vec<Source> = names.into_iter().filter_map(read).collect();
-    let findings = workflows::lint_all(&sources, &lint_workflows::actions(repo, &sources));
+    let findings = workflows::lint_all(
+        &sources,
+        &lint_workflows::actions(repo, &sources),
+        &settings.runner.labels,
+    );
     let of = |source: &Source| {
         let path = source.name()?.to_owned();
         let own = findings

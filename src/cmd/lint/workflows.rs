@@ -58,7 +58,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         .filter(|path| !files.contains(path));
     let mut known = sources.clone();
     known.extend(others.filter_map(|path| gather::source(&path).ok()));
-    let mut findings = lint::workflows::lint_all(&known, &actions(&context.repo, &known));
+    let labels = context.settings().map(|settings| settings.runner.labels);
+    let mut findings = lint::workflows::lint_all(
+        &known,
+        &actions(&context.repo, &known),
+        &labels.unwrap_or_default(),
+    );
     let mut documents = sources;
     findings.retain(|finding| {
         documents

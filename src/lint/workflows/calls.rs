@@ -77,6 +77,7 @@ fn alone(path: Option<&str>, tree: &Node, files: &[(Option<String>, &Node)]) -> 
         inputs: choices(tree),
         events,
         permissions: None,
+        labels: Vec::new(),
     }
 }
 

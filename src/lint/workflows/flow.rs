@@ -33,9 +33,11 @@ patterns! {
     OF_OUTPUT = r"(?i)\boutputs\.(merge|head|pr)([_-]?(sha|ref|commit|number))?([^\w-]|$)";
     OF_NAME = r"(?i)refs/pull/";
     // A part of the event that the text does not name.
-    OF_EVENT = r"(?i)\bgithub\.event(\s*[)\[]|\.\*|\s*$)|\bgithub(\s*[)\[]|\.\*)";
+    OF_EVENT = r"(?i)\bgithub\.event(\.(pull_request|workflow_run|client_payload))?(\s*[)\[]|\.\*|\s*$)|\bgithub(\s*[)\[]|\.\*)|\bpayload\.(pull_request|workflow_run|client_payload)\s*$";
+    // The running commit: that of a deployment, or the change itself on `pull_request`.
+    OF_RUNNING = r"(?i)\bgithub\.(sha|ref|ref_name)\b|\bGITHUB_(SHA|REF|REF_NAME)\b";
     // Asks GitHub about pull requests.
-    LOOKS_UP = r"\bgh\s+pr\s+(view|list|diff|status)\b|\bpulls?/|\bpulls\.(get|list)|\bpullRequests?\b|\bGITHUB_EVENT_PATH\b.*\b(head|number|pull_request)|\b(head|number|pull_request).*\bGITHUB_EVENT_PATH\b";
+    LOOKS_UP = r"\bgh\s+(-\S+\s+([^-\s]\S*\s+)?)*pr\s+(-\S+\s+([^-\s]\S*\s+)?)*(view|list|diff|status)\b|\bpulls?/|\bpulls\.(get|list)|\bpullRequests?\b|\bGITHUB_EVENT_PATH\b.*\b(head|number|pull_request)|\b(head|number|pull_request).*\bGITHUB_EVENT_PATH\b";
     EXPRESSION = r"\$\{\{[^}]*\}\}|\$\{[\w.]+\}";
     // A name of a ref or a repository, in contrast to a number.
     NAMES_CODE = r"(?i)\bhead\.(sha|ref|repo)|head_(ref|sha|branch|repository|commit)|merge_commit_sha|refs/pull/|client_payload|deployment\.(ref|sha)";
@@ -115,8 +117,16 @@ impl Events {
                 .any(|event| !WITHOUT_RIGHTS.contains(&event.as_str()))
     }
 
+    /// Whether the running commit is the one that is deployed, or the change on a machine that keeps what it runs.
+    fn run_change(&self, own: bool) -> bool {
+        self.has("deployment") || self.has("deployment_status") || own && self.on_change()
+    }
+
     /// Whether a text names a change in one of these events. `own` counts the events without rights too.
     fn name_change(&self, text: &str, own: bool) -> bool {
+        if self.run_change(own) && has(&OF_RUNNING, text) {
+            return true;
+        }
         let applies = |events: &[&str]| {
             let known = events.iter().any(|event| match *event {
                 ANY => self.are_privileged(),
@@ -133,6 +143,11 @@ impl Events {
 /// Whether a ref is a name that can move.
 pub(super) fn moves(text: &str) -> bool {
     has(&MOVES, &dotted(text))
+}
+
+/// Whether a text can be the running commit or its branch.
+pub(super) fn names_running(text: &str) -> bool {
+    has(&OF_RUNNING, &dotted(text))
 }
 
 /// Whether a text names a commit, a branch or a repository of a change, in contrast to its number.
@@ -154,6 +169,10 @@ pub(super) struct Flow<'a> {
     files: Option<String>,
     /// Whether a name such as `origin` stands for the repository of a change.
     moves_remote: bool,
+    /// Whether an earlier step fetched a change, so that `FETCH_HEAD` names the change.
+    has_fetched: bool,
+    /// The names of remotes that stand for the repository of a change.
+    remotes: BTreeSet<String>,
     /// Whether the job certainly runs on `merge_group`, so that the running commit contains the change.
     pub(super) in_queue: bool,
 }
@@ -187,6 +206,8 @@ impl<'a> Flow<'a> {
             variables: BTreeSet::new(),
             files: None,
             moves_remote: false,
+            has_fetched: false,
+            remotes: BTreeSet::new(),
             in_queue: false,
         };
         outputs
@@ -194,6 +215,10 @@ impl<'a> Flow<'a> {
             .cloned()
             .chain(inputs)
             .for_each(|name| flow.add(name));
+        if events.run_change(own) {
+            let names = "GITHUB_SHA GITHUB_REF GITHUB_REF_NAME".split(' ');
+            flow.variables.extend(names.map(str::to_owned));
+        }
         flow
     }
 
@@ -268,6 +293,7 @@ impl<'a> Flow<'a> {
         };
         let exports = has(&shell::EXPORTS, script);
         let (mut fetches, mut places, mut tainted) = (false, false, false);
+        let mut is_inside = false;
         let mut reading = Reading::default();
         for command in shell::commands(script) {
             let branch = shell::NEW_BRANCH.as_ref();
@@ -275,7 +301,7 @@ impl<'a> Flow<'a> {
                 branch.replace_all(&command, " ").into_owned()
             });
             let marked = self.mark(&plain, &names);
-            self.download(&command, &mut reading);
+            self.download(&command, &mut is_inside, &mut reading);
             let reads_files = self.files.is_some() && has(&shell::READS, &command);
             let by_code = is_javascript && self.is_change(&command);
             let is_known = match plain == command {
@@ -300,13 +326,27 @@ impl<'a> Flow<'a> {
             let changed = self.names_foreign_code(&marked) || is_javascript && self.is_change(&plain);
             let by_number = self.applies() && has(&shell::BY_NUMBER, &command);
             let looked_up = self.applies() && has(&LOOKS_UP, &plain);
-            self.moves_remote |= has(&shell::MOVES_REMOTE, &marked);
+            if has(&shell::MOVES_REMOTE, &marked) {
+                self.moves_remote = true;
+                self.remotes.extend(shell::added_remote(&marked));
+            }
             fetches |= by_number || (changed || looked_up) && has(&shell::FETCHES, &plain);
             fetches |= self.moves_remote && has(&shell::FROM_REMOTE, &plain);
-            places |= has(&shell::PLACES, &command);
+            fetches |= (looked_up || changed) && has(&shell::SAVES_DIFF, &plain);
+            let is_placed = has(&shell::PLACES, &command) || has(&shell::EXTRACTS, &command);
+            places |= is_placed;
+            let names_fetched = |word: &str| {
+                let of_remote = word
+                    .split_once('/')
+                    .is_some_and(|(remote, _)| self.remotes.contains(remote));
+                let is_head = word == "FETCH_HEAD" || word.starts_with("FETCH_HEAD:");
+                of_remote || self.has_fetched && is_head
+            };
+            reading.takes |= is_placed && command.split_whitespace().any(names_fetched);
             reading.takes |= shell::takes(&marked);
         }
         reading.takes |= fetches && places;
+        self.has_fetched |= fetches;
         if let Some(id) = id.filter(|_| tainted && self.applies()) {
             self.add(format!("steps.{id}.outputs."));
         }
@@ -326,8 +366,9 @@ impl<'a> Flow<'a> {
         self.variables.insert(name);
     }
 
-    /// Notes the download of an artifact by a command, and whether the command runs what was downloaded.
-    fn download(&mut self, command: &str, reading: &mut Reading) {
+    /// Notes the download of an artifact by a command, and whether the command runs what was downloaded. `is_inside` tells whether an
+    /// earlier command entered the folder of the download.
+    fn download(&mut self, command: &str, is_inside: &mut bool, reading: &mut Reading) {
         if self.takes_artifacts() && has(&shell::ARTIFACT, command) {
             let folder = shell::FOLDER
                 .as_ref()
@@ -337,8 +378,12 @@ impl<'a> Flow<'a> {
         if let Some(folder) = &self.files {
             // Scripts and expressions write the start of a path in different ways.
             let last = folder.rsplit('/').next().unwrap_or_default();
-            let meant = folder.is_empty() || command.contains(&format!("{last}/"));
-            reading.runs_files |= meant && has(&shell::RUNS, command);
+            let enters = has(&shell::ENTERS, command)
+                && command.split_whitespace().any(|word| normal(word) == *folder);
+            *is_inside |= enters && !folder.is_empty();
+            let meant = folder.is_empty() || *is_inside || command.contains(&format!("{last}/"));
+            let feeds = has(&shell::FEEDS, command) && (*is_inside || command.contains(&format!("{last}/")));
+            reading.runs_files |= meant && !enters && has(&shell::RUNS, command) || feeds;
         }
     }
 
@@ -364,6 +409,20 @@ impl<'a> Flow<'a> {
         if within || other_run && self.takes_artifacts() {
             let path = input(["path", "destination"]).unwrap_or_default();
             self.files = Some(normal(path));
+        }
+    }
+
+    /// Returns the flow of a step that works in this folder.
+    pub(super) fn works_in(&mut self, folder: Option<&str>) -> Option<String> {
+        let inside = self.files.as_ref()?.strip_prefix(normal(folder?).as_str())?;
+        let inside = inside.trim_start_matches('/').to_owned();
+        self.files.replace(inside)
+    }
+
+    /// Ends the step of [`Flow::works_in`].
+    pub(super) fn leaves(&mut self, files: Option<String>) {
+        if files.is_some() {
+            self.files = files;
         }
     }
 

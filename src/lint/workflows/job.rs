@@ -17,6 +17,8 @@ pub(super) struct Setting {
     pub(super) inputs: Vec<(String, Vec<String>)>,
     /// The permissions that the callers pass on.
     pub(super) permissions: Option<Vec<(String, String)>>,
+    /// The labels of own runners.
+    pub(super) labels: Vec<String>,
 }
 
 /// The actions of the repository by folder, and its workflows by path.
@@ -140,7 +142,9 @@ impl Reader<'_> {
             inputs: &self.setting.inputs,
             env: [tree.get("env"), node.get("env")],
         };
-        let (labels, runner) = runner::of(node.get("runs-on"), scope, || mentions_own(tree));
+        let (labels, runner) = runner::of(node.get("runs-on"), scope, &self.setting.labels, || {
+            mentions_own(tree)
+        });
         let own = on_change && runner != Runner::Hosted;
         let mut flow = Flow::of(events, own, self.outputs);
         flow.in_queue = events.has("merge_group") && runs_in_queue(node);
@@ -296,7 +300,9 @@ impl Reader<'_> {
             .map(|entry| (&entry.node, entry.key == "script"));
         for (text, is_javascript) in node.get("run").map(|run| (run, false)).into_iter().chain(texts) {
             let Some(script) = text.text() else { continue };
+            let outside = flow.works_in(node.get("working-directory").and_then(Node::text));
             let reading = flow.script(script, id, is_javascript);
+            flow.leaves(outside);
             let what = match reading {
                 flow::Reading { takes: true, .. } => "takes the code of a change",
                 flow::Reading { runs_files: true, .. } => WITH_FILES,
@@ -347,7 +353,13 @@ impl Reader<'_> {
             .into_iter()
             .flatten()
             .find(|n| n.text().is_some_and(|text| flow.is_change(text)));
-        let nothing = reference.is_none() && repository.is_none();
+        // To name the running commit and the own repository changes nothing.
+        let is_running = |node: &Node| node.text().is_some_and(flow::names_running);
+        let is_own = |node: &Node| {
+            node.text()
+                .is_some_and(|text| dotted(text).contains("github.repository }}"))
+        };
+        let nothing = reference.is_none_or(is_running) && repository.is_none_or(is_own);
         // The running commit of a deployment is the commit that is deployed.
         let deployed = nothing && (events.has("deployment") || events.has("deployment_status"));
         let in_queue = nothing && flow.in_queue;
@@ -360,7 +372,7 @@ impl Reader<'_> {
                 // A repository without a ref is its default branch.
                 n.text().is_some_and(flow::moves) || reference.is_none()
             }),
-            is_privileged: named.is_some() || deployed || in_queue,
+            is_privileged: named.is_some() && !nothing || deployed || in_queue,
             from_queue: in_queue,
             drops_credential: node.at(&["with", "persist-credentials"]).and_then(Node::text) == Some("false"),
             at_root: node.at(&["with", "path"]).is_none(),

@@ -38,11 +38,12 @@ const MEASURES: [&str; 3] = ["gates.toml", "nmoe-gates", "node_tps"];
 
 /// Checks one workflow file without the rest of its repository.
 pub fn lint(source: &Source) -> Vec<Finding> {
-    lint_all(std::slice::from_ref(source), &[])
+    lint_all(std::slice::from_ref(source), &[], &[])
 }
 
-/// Checks the workflows of a repository. `actions` are its `action.yml` files, named by their path in the repository.
-pub fn lint_all(sources: &[Source], actions: &[Source]) -> Vec<Finding> {
+/// Checks the workflows of a repository. `actions` are its `action.yml` files, named by their path in the repository; `labels` are
+/// those of its own runners, by its settings.
+pub fn lint_all(sources: &[Source], actions: &[Source], labels: &[String]) -> Vec<Finding> {
     let trees: Vec<(Option<Node>, Vec<Defect>)> = sources.iter().map(tree).collect();
     let path = |source: &Source| source.name().and_then(calls::path_of);
     let files: Vec<(Option<String>, &Node)> = sources
@@ -63,7 +64,11 @@ pub fn lint_all(sources: &[Source], actions: &[Source]) -> Vec<Finding> {
     let runs_gates = sources
         .iter()
         .any(|source| MEASURES.iter().any(|word| source.text().contains(word)));
-    let mut settings = calls::settings(&files, &local).into_iter();
+    let settings = calls::settings(&files, &local).into_iter();
+    let mut settings = settings.map(|setting| Setting {
+        labels: labels.to_vec(),
+        ..setting
+    });
     let mut findings = Vec::new();
     for (source, (tree, defects)) in sources.iter().zip(&trees) {
         let mut sink = Sink {

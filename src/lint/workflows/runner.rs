@@ -36,15 +36,18 @@ const PROVIDED: [&str; 4] = ["ubuntu", "windows", "macos", "codspeed-macro"];
 const COMMON: [&str; 7] = ["self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"];
 
 /// Reads `runs-on`: a word, a list, or a map with a group and labels. Returns the labels that only the owner knows, and the kind of
-/// the runner. `names_own` tells whether the workflow names own runners anywhere, which matters if the value is computed.
+/// the runner. `known` are the labels that the settings name as own. `names_own` tells whether the workflow names own runners anywhere,
+/// which matters if the value is computed.
 pub(super) fn of(
     node: Option<&Node>,
     scope: Scope<'_>,
+    known: &[String],
     names_own: impl Fn() -> bool,
 ) -> (Vec<String>, Runner) {
     let Some(node) = node else {
         return (Vec::new(), Runner::Hosted);
     };
+    let is_hosted = |label: &str| is_hosted(label) && !known.iter().any(|own| own == label);
     let is_group = node.get("group").is_some();
     let node = node.get("labels").unwrap_or(node);
     let texts = node.text().into_iter().chain(node.texts().map(|(text, _)| text));
@@ -56,20 +59,22 @@ pub(super) fn of(
     };
     let all = || labels.iter().flatten();
     let is_list = !node.items().is_empty();
+    let is_own = |label: &&String| !label.contains(UNKNOWN) && !is_hosted(label) && !is_provided(label);
     let own = match is_list {
         true => {
-            all().any(|label| label == "self-hosted")
+            // GitHub's runners have one label.
+            all().any(|label| label == "self-hosted" || is_own(&label) && !is_common(label))
                 || !labels
                     .iter()
                     .any(|values| values.iter().all(|label| is_hosted(label)))
         }
         false => all().any(|label| !is_hosted(label)),
     };
-    let is_own = |label: &&String| !label.contains(UNKNOWN) && !is_hosted(label) && !is_provided(label);
     let runner = if labels.is_empty() {
         if is_group { Runner::Own } else { Runner::Hosted }
     } else if !own {
-        Runner::Hosted
+        // The runners of a group can have any label.
+        if is_group { Runner::Unknown } else { Runner::Hosted }
     } else if all().any(|label| is_own(&label)) || all().any(|label| label.contains(UNKNOWN)) && names_own() {
         Runner::Own
     } else {

@@ -36,11 +36,21 @@ pub(super) fn has(pattern: &Pattern, text: &str) -> bool {
 
 patterns! {
     /// Takes a pull request by its number.
-    BY_NUMBER = r"\bgh\s+pr\s+checkout\b|\bhub\s+(pr\s+)?checkout\b|\bgit\s.*\b(fetch|pull|clone|checkout)\b.*\bpull/";
+    BY_NUMBER = r"\bgh\s+(-\S+\s+([^-\s]\S*\s+)?)*pr\s+(-\S+\s+([^-\s]\S*\s+)?)*checkout\b|\bhub\s+(pr\s+)?checkout\b|\bgit\s.*\b(fetch|pull|clone|checkout)\b.*\bpull/";
     /// Moves code into the repository, by a name.
     FETCHES = r"\bgit\s.*\b(fetch|pull|clone|checkout|switch|reset|worktree|merge|rebase|cherry-pick|restore|submodule)\b";
     /// Puts code of the repository into a folder.
-    PLACES = r"\bgit\s.*\b(checkout|switch|merge|rebase|reset|restore|worktree|pull|clone|cherry-pick)(\s|$)|\b(gh|hub)\s+(pr\s+|repo\s+)?(checkout|clone)\b";
+    PLACES = r"\bgit\s.*\b(checkout|switch|merge|rebase|reset|restore|worktree|pull|clone|cherry-pick)(\s|$)|\b(gh|hub)\s+(-\S+\s+([^-\s]\S*\s+)?)*(pr\s+|repo\s+)?(-\S+\s+([^-\s]\S*\s+)?)*(checkout|clone)\b";
+    /// The name of a remote that a command adds.
+    ADDED_REMOTE = r"\bremote\s+add\s+(?:-\S+\s+)*(\w\S*)";
+    /// Puts single files of a commit, or a patch, into a folder.
+    EXTRACTS = r"\bgit\s.*\b(apply|am|read-tree)\b|\bgit\s.*\barchive\b.*(\|.*\b(tar|bsdtar)\b|\s(-o|--output)\b)|\bgit\s.*\b(show|cat-file)\b.*>\s*\S*(\.(py|sh|bash|js|mjs|cjs|ts|rb|pl|ps1|toml|cfg|mk)|[Mm]akefile|Dockerfile|action\.ya?ml|package\.json)(\s|$)|^\s*patch\s";
+    /// Writes the difference of a change to a file.
+    SAVES_DIFF = r"\bgh\s.*\bpr\s.*\bdiff\b.*>|\b(curl|wget)\b.*\.(diff|patch)\b";
+    /// Enters a folder.
+    ENTERS = r"^\s*(cd|pushd)\s";
+    /// Gives a file to a shell, or to the environment of later steps.
+    FEEDS = r"\|\s*(sudo\s+)?(ba|z|da|k)?sh(\s|$)|\b(ba|z|da|k)?sh\s+(-\S+\s+)*<\s*\S|^\s*(cat|tee|sed|grep|head|tail|awk|cp)\b.*(>>?|\btee\b.*|\s)\s*\$?\{?(GITHUB_ENV|GITHUB_PATH)\b|\bfind\s.*-exec(dir)?\s+((ba|z|da)?sh|python3?|node|\{\})\s";
     /// Takes from a remote repository.
     FROM_REMOTE = r"\bgit\s.*\b(fetch|pull|remote\s+update)\b";
     /// A branch of the own repository, which only people with write access can push.
@@ -70,7 +80,7 @@ patterns! {
         r"|(python3?|node|ruby|perl|php|pwsh)\s+(-[A-Zabdf-ln-z]\S*\s+)*[\w./$~{}-]*[\w}][./]\S*",
         r"|(make|cmake|ninja|just|tox|nox|pytest|mvn|gradle|rake|bazel|ctest|yarn)",
         r"|(npm|pnpm|yarn|bun)\s+(ci|i|install|run|test|start|build|exec)",
-        r"|pip3?\s+install\s(.*\s)?(\.|\.\[\S*|\S+\.(whl|txt|gz)|-e\s.*)",
+        r"|pip3?\s+install\s(.*\s)?(\.|\.\[\S*|\S+\.(whl|txt|gz)|\S*/\S*\*\S*|-e\s.*)",
         r"|cargo\s+(\+\S+\s+)?(run|build|test|bench|check|clippy)|go\s+(run|build|test|generate)",
         r"|docker\s+(run|build|compose)\s.*|chmod\s+\S*(\+x|7).*",
         r")(\s|$)",
@@ -165,6 +175,12 @@ pub(super) fn mark_words(text: &str, names: &BTreeSet<String>) -> String {
         Some(pattern) => pattern.replace_all(text, mark).into_owned(),
         None => text.to_owned(),
     }
+}
+
+/// Returns the name of the remote that a command adds.
+pub(super) fn added_remote(command: &str) -> Option<String> {
+    let found = ADDED_REMOTE.as_ref()?.captures(command)?;
+    Some(found[1].to_owned())
 }
 
 /// Returns the names that a command assigns.

@@ -19,6 +19,12 @@ patterns! {
     PLAIN = r#"(?im)\b(context|name)["']?\s*[=:]\s*(["'][^"'$`{}+]+["'](\s*[,;})\]]|\s*$|\s+-)|[A-Za-z0-9_./-]+["']?(\s|$|[,}\\]))"#;
     /// A name that a program makes: a bare word is a variable there.
     VARIABLE = r"(?im)\b(context|name)\s*:\s*[A-Za-z_]|\b(context|name)\s*=\s*\S*\(|\b(context|name)\b.*\+";
+    /// The start of a call of a program that makes a status or a check run.
+    MAKES = r"(?i)\b(createCommitStatus|create_?status|checks\.create|create_check_run|createCheckRun)\s*\(";
+    /// A variable with the name as plain text.
+    NAMED = r#"(?im)\b(context|name)\s*=\s*["'][^"'$`{}+]+["']"#;
+    /// What gives a name to a call.
+    NAMES = r"(?i)\b(context|name)\b";
     /// An action that sets a status or a check run.
     SETS = r"(?i)status|check-?run|\bchecks?-action|github-checks";
     /// An action that makes the token of an app.
@@ -99,6 +105,37 @@ fn writer(text: &str, may: bool) -> Option<Name> {
     if plain.contains(PREFIX) && (may || calls) || calls && in_parts() {
         return Some(Name::Ours);
     }
-    let is_plain = || has(&PLAIN, text) && !has(&VARIABLE, text);
-    (calls && !is_plain()).then_some(Name::Computed)
+    let is_plain = || has(&PLAIN, text) && !has(&VARIABLE, text) && commands.iter().all(|c| is_plain_call(c));
+    (calls && !(is_plain() && are_plain_calls(text))).then_some(Name::Computed)
+}
+
+/// Whether a command that sets a status has no name that is computed. The name may be in a file or a variable.
+fn is_plain_call(command: &str) -> bool {
+    let is_call = has(&CALLS, command) && has(&WRITES, command) && !has(&MAKES, command);
+    !is_call || !has(&NAMES, command) || has(&PLAIN, command)
+}
+
+/// Whether each call of a program has its own name as plain text, or uses a variable with such a name.
+fn are_plain_calls(text: &str) -> bool {
+    let calls = MAKES.as_ref().map(|pattern| pattern.find_iter(text));
+    calls.into_iter().flatten().all(|call| {
+        let arguments = arguments(&text[call.end()..]);
+        has(&PLAIN, arguments)
+            || has(&NAMES, arguments) && has(&NAMED, text)
+            || !arguments.contains("...") && !arguments.contains('{')
+    })
+}
+
+/// Returns the text up to the bracket that closes a call.
+fn arguments(text: &str) -> &str {
+    let mut depth = 1;
+    let end = text.find(|c: char| {
+        depth += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth == 0
+    });
+    &text[..end.unwrap_or(text.len())]
 }
