@@ -259,7 +259,7 @@ fn results(
     }
     let mut all: Vec<Results> = paths
         .iter()
-        .map(|path| input_files::recorded(path, Some(registry)))
+        .map(|path| input_files::recorded(path, Some(registry), context.budget_pct()))
         .collect::<anyhow::Result<_>>()?;
     if let (true, Some((github, snapshot))) = (args.results.is_empty(), &body.pull) {
         let remote = context.settings()?.naming.remote;

@@ -86,6 +86,11 @@ impl Context {
         self.policy().settings()
     }
 
+    /// Returns the budget of the policy checkout for comparisons, percent, if its settings can be read.
+    pub fn budget_pct(&self) -> Option<f64> {
+        self.settings().ok().map(|settings| settings.perf.budget_pct)
+    }
+
     /// Loads the registry of the policy checkout.
     pub fn registry(&self) -> anyhow::Result<Loaded<Registry>> {
         self.policy().registry()

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use crate::domain::plausible::Reading;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::{self, Resolution};
 use crate::domain::results::Results;
@@ -17,12 +18,16 @@ use crate::report::verify;
 use crate::system::packed::{self, Packed};
 
 /// Reads recorded results as evidence; `-` is standard input. They must follow the schema, be consistent, be possible with this registry
-/// if they are of it, and not be of a rehearsal.
+/// if they are of it, use no looser budget than this one of the policy, and not be of a rehearsal.
 ///
 /// # Errors
 /// The path is a link or is not a file, the file is too large, or its results cannot be used.
-pub fn recorded(path: &Path, registry: Option<&Loaded<Registry>>) -> anyhow::Result<Results> {
-    let results = for_report(path, registry)?;
+pub fn recorded(
+    path: &Path,
+    registry: Option<&Loaded<Registry>>,
+    budget_pct: Option<f64>,
+) -> anyhow::Result<Results> {
+    let results = for_report(path, registry, budget_pct)?;
     if results.evidence.rehearsal {
         bail!(
             "cannot use the results {}: they are of a rehearsal, which proves nothing",
@@ -36,13 +41,21 @@ pub fn recorded(path: &Path, registry: Option<&Loaded<Registry>>) -> anyhow::Res
 ///
 /// # Errors
 /// As for [`recorded`], but accepts a rehearsal.
-pub fn for_report(path: &Path, registry: Option<&Loaded<Registry>>) -> anyhow::Result<Results> {
+pub fn for_report(
+    path: &Path,
+    registry: Option<&Loaded<Registry>>,
+    budget_pct: Option<f64>,
+) -> anyhow::Result<Results> {
     let results = consistent(path, untrusted::MAX_BYTES)?;
     // Rehearsals replace commands, and results of another registry are stale.
     let registry = registry.filter(|registry| {
         !results.evidence.rehearsal && results.evidence.registry.as_ref() == Some(&registry.sha256)
     });
-    match registry.map(|registry| verify::fits(&results, &registry.value)) {
+    let reading = Reading {
+        budget_pct,
+        is_abridged: false,
+    };
+    match registry.map(|registry| verify::fits(&results, &registry.value, reading)) {
         Some(Err(refusal)) => bail!(
             "cannot use the results {}: {}: {}",
             path.display(),

@@ -237,7 +237,7 @@ fn recorded(
     }
     let mut recorded = Vec::new();
     for path in &args.results {
-        let results = input_files::recorded(path, Some(registry))?;
+        let results = input_files::recorded(path, Some(registry), context.budget_pct())?;
         let signed = match args.attested {
             true => signature::verify(path, &results, signers),
             false => Ok(()),

@@ -76,6 +76,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)> {
     // A report needs no registry, but results of this one must fit it.
     let registry = context.registry();
+    let budget = context.budget_pct();
     let mut parts = Vec::new();
     let mut tails = Vec::new();
     let mut paths = args.results.clone();
@@ -92,7 +93,7 @@ fn joined(context: &Context, args: &Args) -> anyhow::Result<(Results, Vec<Tail>)
     for path in &paths {
         let files = merge_results::files(path).with_context(|| path.display().to_string())?;
         for file in files {
-            let part = input_files::for_report(&file, registry.as_ref().ok())?;
+            let part = input_files::for_report(&file, registry.as_ref().ok(), budget)?;
             tails.extend(run::tails(&file, &part));
             parts.push(part);
         }

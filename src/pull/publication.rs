@@ -119,6 +119,7 @@ impl<'a> Publication<'a> {
             paths: request.files,
             resolution: request.resolution,
             registry: request.registry,
+            budget_pct: request.settings.perf.budget_pct,
         };
         let results = results_files::verified(files, expected);
         if let Err(refusal) = &results {

@@ -3,6 +3,7 @@
 
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{CommitId, GateId};
+use crate::domain::plausible::Reading;
 use crate::domain::registry::{Registry, SINGLE, TIER_A, TIER_B, Tier};
 use crate::domain::results::Results;
 use crate::domain::settings::Publish;
@@ -142,6 +143,10 @@ fn confirm(
         evidence: Evidence::default(),
         selection: None,
         registry: &trust.registry.value,
+        reading: Reading {
+            budget_pct: None,
+            is_abridged: true,
+        },
     };
     if let Err(refusal) = verify::verify(results, &expected) {
         return unproven(&refusal.why.says());

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::domain::evidence::{Evidence, Identity};
+use crate::domain::plausible::Reading;
 use crate::domain::registry::Registry;
 use crate::domain::resolution::Resolution;
 use crate::domain::results::Results;
@@ -22,6 +23,8 @@ pub struct Files<'a> {
     pub resolution: Option<&'a Resolution>,
     /// The registry that the run used.
     pub registry: &'a Registry,
+    /// The budget of the policy for comparisons, percent.
+    pub budget_pct: f64,
     /// Whether the job that ran the gates did not succeed. The supervisor exits with an error unless the run passed, and a gate cannot
     /// change that exit code.
     pub has_job_failed: bool,
@@ -46,6 +49,10 @@ pub fn verified(files: Files<'_>, mut evidence: Evidence) -> Result<Results, Ref
             uncovered: &resolution.uncovered,
         }),
         registry: files.registry,
+        reading: Reading {
+            budget_pct: Some(files.budget_pct),
+            is_abridged: false,
+        },
     };
     verify::verify(&results, &expected)?;
     if staleness::ran_in_other_image(&results, files.registry) {

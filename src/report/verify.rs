@@ -11,7 +11,7 @@ use crate::domain::ids::{Login, Sha256};
 use crate::domain::metric::Metric;
 use crate::domain::numeric::NumericResult;
 use crate::domain::path_pattern::PathPattern;
-use crate::domain::plausible::{self, is_of};
+use crate::domain::plausible::{self, Reading, is_of};
 use crate::domain::registry::{Gate, GateKind, RESERVED_BUNDLES, Registry};
 use crate::domain::results::{GateResult, KernelCheck, PerfResult, PinDelta, RankResult, Results, Series};
 use crate::report::read;
@@ -28,6 +28,8 @@ pub struct Expected<'a> {
     pub selection: Option<Selection<'a>>,
     /// The active registry.
     pub registry: &'a Registry,
+    /// The budget of the policy, and whether the results are those of a comment.
+    pub reading: Reading,
 }
 
 /// The selection that was resolved.
@@ -146,12 +148,12 @@ pub fn verify(results: &Results, expected: &Expected<'_>) -> Result<(), Refusal>
         let detail = format!("{} differ from the resolution", names(&differ));
         return Err(Refusal::new(RefusalKind::Foreign(differ), detail));
     }
-    fits(results, expected.registry)
+    fits(results, expected.registry, expected.reading)
 }
 
 /// Checks that a run with this registry can have written the results: no impossible pass, and no foreign word.
-pub fn fits(results: &Results, registry: &Registry) -> Result<(), Refusal> {
-    if let Some(why) = plausible::impossible(results, registry) {
+pub fn fits(results: &Results, registry: &Registry, reading: Reading) -> Result<(), Refusal> {
+    if let Some(why) = plausible::impossible(results, registry, reading) {
         return Err(Refusal::new(RefusalKind::Inconsistent, why));
     }
     match foreign_word(results, registry) {
@@ -169,8 +171,9 @@ pub fn fits_gate(
     result: &GateResult,
     evidence: &Evidence,
     registry: &Registry,
+    reading: Reading,
 ) -> Result<(), Refusal> {
-    if let Some(why) = plausible::impossible_pass(gate, result, evidence, registry) {
+    if let Some(why) = plausible::impossible_pass(gate, result, evidence, registry, reading) {
         return Err(Refusal::new(
             RefusalKind::Inconsistent,
             format!("the gate passed and {why}"),

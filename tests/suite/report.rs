@@ -608,8 +608,11 @@ fn charts_are_dropped_before_rows() {
     let mut results = passed(&ids);
     for id in &ids {
         let samples: Vec<f64> = (0..100).map(|i| 12_345.678 + f64::from(i)).collect();
+        let p50 = 12_345.678 + 49.5;
         results["results"][id]["metrics"] =
-            json!({ "node_tps": { "count": 100, "p50": 1.0, "samples": samples } });
+            json!({ "node_tps": { "count": 100, "p50": p50, "samples": samples } });
+        results["results"][id]["node_tps_p50"] = json!(p50);
+        results["results"][id]["node_tps_samples"] = json!(100);
     }
     let page = parse(&report(&results, "comment").exits(0).stdout);
     assert_eq!((page.mermaid, page.tables[0].len()), (0, 201));

@@ -93,7 +93,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
         results: args
             .results
             .iter()
-            .map(|path| input_files::recorded(path, registry.as_ref()))
+            .map(|path| input_files::recorded(path, registry.as_ref(), context.budget_pct()))
             .collect::<anyhow::Result<_>>()?,
     };
     for source in &documents.sources {

@@ -192,7 +192,7 @@ fn path(context: &Context, args: &Args) -> PathBuf {
 
 /// Stores the noise of comparisons that ran anyway.
 fn renew(context: &Context, args: &Args, format: Format) -> anyhow::Result<Exit> {
-    let read = |path: &PathBuf| input_files::recorded(path, None);
+    let read = |path: &PathBuf| input_files::recorded(path, None, None);
     let recorded: Vec<Results> = args.from.iter().map(read).collect::<anyhow::Result<_>>()?;
     let registry = context.registry()?.value;
     let (gate, compare_id, _) = perf_gate(&registry, &args.gate)?;

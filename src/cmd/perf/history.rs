@@ -227,7 +227,7 @@ fn landed(
     let mut found = Vec::new();
     let mut lost = 0;
     for path in paths {
-        let results = input_files::recorded(path, None)?;
+        let results = input_files::recorded(path, None, None)?;
         if results.results.values().all(|gate| gate.perf.is_none()) {
             continue;
         }

@@ -16,6 +16,7 @@ use crate::domain::contract::Contract;
 use crate::domain::evidence::Evidence;
 use crate::domain::gate_environment;
 use crate::domain::ids::{self, GateId, Nonce, Sha256};
+use crate::domain::plausible::Reading;
 use crate::domain::registry::{GateKind, Registry, SINGLE};
 use crate::domain::resolution::Resolution;
 use crate::domain::results::GateResult;
@@ -132,11 +133,8 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
     };
     let (identity, has_terms) =
         identity(&registry.value, &selection).map_err(Refused::because(Reason::Prerequisite))?;
-    let perf = perf_terms(
-        args,
-        contract.as_ref().map(|c| &c.value),
-        context.settings()?.perf.budget_pct,
-    )?;
+    let budget = context.settings()?.perf.budget_pct;
+    let perf = perf_terms(args, contract.as_ref().map(|c| &c.value), budget)?;
     if perf.baseline_ref.is_some() && compares(&registry.value, &selection.gate_ids) {
         // Check the baseline before any gate spends time.
         perf_baseline::resolve(context, perf.baseline_ref.as_ref())
@@ -147,7 +145,7 @@ pub(super) fn gather(context: &Context, args: &Args) -> Result<RunInput, Refused
         .external
         .iter()
         .filter(|e| !e.is_empty())
-        .map(|given| recorded(&registry, &selection, given))
+        .map(|given| recorded(&registry, &selection, given, budget))
         .collect::<anyhow::Result<_>>()
         .map_err(Refused::because(Reason::External))?;
     if !context.subject.is_dir() {
@@ -266,6 +264,14 @@ fn perf_terms(args: &Args, contract: Option<&Contract>, policy_pct: f64) -> Resu
         }
         agreed => agreed.map(|perf| perf.within(policy_pct)),
     };
+    if let Some(asked) = asked
+        && agreed.is_none()
+        && asked < policy_pct
+    {
+        return Err(refused(format!(
+            "--perf-budget-pct {asked} is looser than the policy's {policy_pct}; it may only be stricter"
+        )));
+    }
     if let (Some(asked), Some(agreed)) = (asked, agreed)
         && asked < agreed
     {
@@ -294,6 +300,7 @@ fn recorded(
     registry: &Loaded<Registry>,
     selection: &Selection,
     given: &str,
+    budget_pct: f64,
 ) -> anyhow::Result<(GateId, Recorded)> {
     let (id, path) = given
         .split_once('=')
@@ -314,12 +321,15 @@ fn recorded(
         .ok_or_else(|| anyhow!("cannot use --external {id}: {path} has no result of this gate"))?;
     // Results of another registry are stale.
     if recorded.evidence.registry.as_ref() == Some(&registry.sha256) {
-        verify::fits_gate(defined, &recorded.result, &recorded.evidence, &registry.value).map_err(
-            |refusal| {
-                let detail = escape::text(Sink::Terminal, &refusal.detail);
-                anyhow!("cannot use --external {id}: {}: {detail}", refusal.why.says())
-            },
-        )?;
+        let reading = Reading {
+            budget_pct: Some(budget_pct),
+            is_abridged: false,
+        };
+        let (result, evidence) = (&recorded.result, &recorded.evidence);
+        verify::fits_gate(defined, result, evidence, &registry.value, reading).map_err(|refusal| {
+            let detail = escape::text(Sink::Terminal, &refusal.detail);
+            anyhow!("cannot use --external {id}: {}: {detail}", refusal.why.says())
+        })?;
     }
     Ok((gate.clone(), recorded))
 }

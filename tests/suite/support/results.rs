@@ -46,8 +46,9 @@ gate: perf:baseline_delta\n    compare: b200:moonlight_8x20\n    metric: node_tp
 pub fn results(head: &str, tree: &str, gates: &[(&str, &str)]) -> Value {
     let mut all = Map::new();
     for (id, verdict) in gates {
-        let mut gate =
-            json!({"status": verdict, "reason": null, "rc": null, "duration_s": null, "node_tps_p50": null});
+        let has_passed = *verdict == "pass";
+        let (rc, duration) = (has_passed.then_some(0), has_passed.then_some(1.0));
+        let mut gate = json!({"status": verdict, "reason": null, "rc": rc, "duration_s": duration, "node_tps_p50": null});
         if *id == "perf:baseline_delta" {
             gate["perf"] = json!({
                 "compare_gate": "b200:moonlight_8x20", "metric": "node_tps_p50", "baseline": 100_000.0,
