@@ -26,7 +26,11 @@ fn each_checkout_is_built_separately() {
     for line in launches.iter().filter(|l| l.ends_with(" base")) {
         assert!(!line.starts_with(subject.to_str().unwrap()), "{line}");
     }
-    assert!(outcome.stdout.contains("allowed −10 %: pass"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("allowed −10 %: pass"),
+        "{}",
+        outcome.stdout
+    );
     assert_eq!(bench.left_over(), Vec::<PathBuf>::new());
     let worktrees = git(&bench.sandbox.repo(), ["worktree", "list", "--porcelain"]);
     assert_eq!(worktrees.matches("worktree ").count(), 1, "{worktrees}");

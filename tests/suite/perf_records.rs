@@ -195,7 +195,12 @@ fn repeated_values_are_compared_exactly() {
     let constant = |value: &str| vec![format!("node_tps: {value}\n").repeat(30); 3];
     let (base, lower) = (constant("50,000"), constant("45,500"));
     let out = compare(&sandbox, &base, &base, &[]).exits(0);
-    assert!(out.stdout.starts_with("throughput change 0.0 % (exact), allowed −10 %: pass"), "{}", out.stdout);
+    assert!(
+        out.stdout
+            .starts_with("throughput change 0.0 % (exact), allowed −10 %: pass"),
+        "{}",
+        out.stdout
+    );
     compare(&sandbox, &base, &lower, &["--budget-pct", "-10"])
         .exits(0)
         .prints("allowed −10 %");
