@@ -515,7 +515,7 @@ fn ask(pairs: &[Pair], stored: Option<History>, budget: f64) -> Said {
             stored,
             ..Evidence::default()
         };
-        if let Step::Done(verdict, _) = rule.judge(&evidence).step {
+        if let Step::Done(verdict, _) = rule.evaluate(&evidence).step {
             return Said { verdict, pairs: n };
         }
     }
@@ -711,7 +711,7 @@ pub fn asked_again(machine: &Machine, runs: usize, seed: u64) -> [[f64; 2]; 2] {
                     continued: mode == 1 && n > 2,
                     ..Evidence::default()
                 };
-                match rule.judge(&evidence).step {
+                match rule.evaluate(&evidence).step {
                     Step::Done(Verdict::Pass, _) => ended[0] += 1,
                     Step::Done(Verdict::Fail, _) => ended[1] += 1,
                     _ => continue,

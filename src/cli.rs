@@ -16,7 +16,7 @@ use crate::cmd::help::GLOBAL_OPTIONS;
 use crate::cmd::help_pages;
 use crate::domain::exit::Exit;
 use crate::domain::next_step::{NamedDirectories, name_repository, repeat_directories};
-use crate::gate::container::keeper;
+use crate::gate::container::reaper;
 use crate::system::{files, panics};
 
 /// The commands by the person who uses them, in the order of the work.
@@ -227,8 +227,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     if let Some(exit) = cmd::first_process::run(&args) {
         return exit.unwrap_or_else(|error| cmd::fail(&error));
     }
-    if args.get(1).is_some_and(|name| name == keeper::SUBCOMMAND) {
-        return cmd::container_keeper::run(&args[2..]).unwrap_or_else(|error| cmd::fail(&error));
+    if args.get(1).is_some_and(|name| name == reaper::SUBCOMMAND) {
+        return cmd::container_reaper::run(&args[2..]).unwrap_or_else(|error| cmd::fail(&error));
     }
     let args = match args.get(1).is_some_and(|name| name == cmd::run_rank::SUBCOMMAND) {
         true => match cmd::run_rank::command_line(&args[0], &args[2..]) {

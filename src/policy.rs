@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use crate::document::{self, Defect, Document, Node};
+use crate::document::{self, Document, Node, ParseError};
 use crate::domain::contract::Contract;
 use crate::domain::ids::{CommitId, Sha256, short};
 use crate::domain::next_step::{own_line, shell_line};
@@ -45,7 +45,7 @@ impl<T> Loaded<T> {
 }
 
 /// Makes the error of a document without a valid value. The lint with the name of `kind` explains more.
-pub fn unusable(source: &document::Source, defect: &Defect, kind: &str) -> anyhow::Error {
+pub fn unusable(source: &document::Source, defect: &ParseError, kind: &str) -> anyhow::Error {
     anyhow!(
         "cannot use the {kind} {}, line {}: {}\nhelp: `{}`",
         source.name().unwrap_or("-"),

@@ -273,7 +273,10 @@ fn results(
         let comments = github.comments(snapshot.pull.number)?;
         let published = published::read(github, &snapshot.pull, &comments, &trust)?;
         for refused in published.refused {
-            context.note(format_args!("ignored published results: {}", refused.why.says()));
+            context.note(format_args!(
+                "ignored published results: {}",
+                refused.why.message()
+            ));
         }
         // Results about earlier heads are expected here. Those that the user names are reported.
         let about_head = published

@@ -32,11 +32,11 @@ pub const NEW_HELP: Help = Help {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    what: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Command {
     /// Print a filled contract. The invariants come from the settings, the gates from the registry.
     New(New),
 }
@@ -83,7 +83,7 @@ struct New {
 
 /// Runs `contract`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let What::New(new) = &args.what;
+    let Command::New(new) = &args.what;
     let facts = gather::facts(context)?;
     let registry = context.registry().map(|loaded| loaded.value).unwrap_or_default();
     let block = new.block(&registry, &context.settings()?);

@@ -49,7 +49,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let format = context.format(HELP.formats)?;
     let tier_b = if args.runner { State::Missing } else { State::Hint };
-    let mut checks = machine::look(context, args.runner);
+    let mut checks = machine::checks(context, args.runner);
     let settings = match context.settings() {
         Ok(settings) => {
             checks.push(Check::ok("settings", "configs/nmoe-gates.toml, or its defaults"));
@@ -67,10 +67,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     let (check, registry) = look_at_registry(context);
     checks.push(check);
-    checks.push(engine::look());
-    checks.extend(needs::look(&registry, &context.subject, tier_b));
-    checks.extend(kernel_build::look(&registry, &context.subject, tier_b));
-    checks.extend(repository::look(context, &settings, &registry));
+    checks.push(engine::checks());
+    checks.extend(needs::checks(&registry, &context.subject, tier_b));
+    checks.extend(kernel_build::checks(&registry, &context.subject, tier_b));
+    checks.extend(repository::checks(context, &settings, &registry));
 
     let next = next(&checks);
     let worst = checks.iter().any(|c| c.state == State::Missing);

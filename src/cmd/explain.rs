@@ -108,7 +108,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
                 (None, Some(reason), _) if as_json => return print_value(&reason_object(reason)),
                 (None, Some(reason), _) => format!(
                     "{name}\n\n{}\n{}\n\n{}\n",
-                    reason.says(),
+                    reason.message(),
                     reason.remedy(),
                     page::of_code(name)
                 ),
@@ -233,7 +233,7 @@ fn list(tables: &[(&str, &[&Code])]) -> Text {
     }
     out.line("Reasons of verdicts");
     for reason in Reason::ALL {
-        out.wrapped(format_args!("  {:<24} {}", reason.as_str(), reason.says()), 27);
+        out.wrapped(format_args!("  {:<24} {}", reason.as_str(), reason.message()), 27);
     }
     out.line("").line("Words of reports");
     for (word, says) in words::WORDS {
@@ -265,7 +265,7 @@ fn object(code: &Code) -> Value {
 fn reason_object(reason: &Reason) -> Value {
     json!({
         "reason": reason.as_str(),
-        "says": reason.says(),
+        "says": reason.message(),
         "remedy": reason.remedy(),
         "page": page::of_code(reason.as_str()),
     })
@@ -342,7 +342,7 @@ fn pages(tables: &[(&str, &[&Code])]) -> String {
             out,
             "| `{}` | {} | {} |",
             reason.as_str(),
-            reason.says(),
+            reason.message(),
             reason.remedy()
         );
     }

@@ -22,7 +22,7 @@ const SERVER: &str = "github.com";
 #[derive(Default)]
 pub struct How<'a> {
     /// The longest time of retries (default: that of the environment).
-    pub patience: Option<Duration>,
+    pub retry_budget: Option<Duration>,
     /// The repository that an event names (default: that of the checkout's remote).
     pub repository: Option<Repository>,
     /// Continues the help of an unknown repository with what needs no repository.
@@ -37,8 +37,8 @@ pub fn connect(context: &Context) -> anyhow::Result<GitHub> {
 /// Like [`connect`].
 pub fn connect_with(context: &Context, how: How<'_>) -> anyhow::Result<GitHub> {
     let mut access = ApiConfig::from_env(|name| std::env::var(name).ok())?;
-    if let Some(patience) = how.patience {
-        access.retry_budget = patience;
+    if let Some(retry_budget) = how.retry_budget {
+        access.retry_budget = retry_budget;
     }
     let repository = match access.repository.clone().or(how.repository) {
         Some(repository) => repository,

@@ -59,7 +59,7 @@ pub fn for_report(
         Some(Err(refusal)) => bail!(
             "cannot use the results {}: {}: {}",
             path.display(),
-            refusal.why.says(),
+            refusal.why.message(),
             escape::text(Sink::Terminal, &refusal.detail)
         ),
         _ => Ok(results),

@@ -20,11 +20,11 @@ use crate::domain::exit::Exit;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    what: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Command {
     /// Validate issue bodies or bare YAML files against the form, the registry and the checkout.
     Contract(Deferred<contract::Args>),
     /// Validate pull-request bodies, and compare them with the contract, branch, commits and recorded results.
@@ -44,12 +44,12 @@ enum What {
 /// Runs `lint`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
-        What::Contract(args) => contract::run(context, args),
-        What::Attestation(args) => attestation::run(context, args),
-        What::Registry(args) => registry::run(context, args),
-        What::Safety(args) => safety::run(context, args),
-        What::Workflows(args) => workflows::run(context, args),
-        What::Scope(args) => scope::run(context, args),
-        What::Pr(args) => pr::run(context, args),
+        Command::Contract(args) => contract::run(context, args),
+        Command::Attestation(args) => attestation::run(context, args),
+        Command::Registry(args) => registry::run(context, args),
+        Command::Safety(args) => safety::run(context, args),
+        Command::Workflows(args) => workflows::run(context, args),
+        Command::Scope(args) => scope::run(context, args),
+        Command::Pr(args) => pr::run(context, args),
     }
 }

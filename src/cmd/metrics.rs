@@ -34,11 +34,11 @@ pub const TRY_HELP: Help = Help {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    what: Command,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Command {
     /// Print what is read from a log, what is not, and why.
     ///
     /// Without --gate, --preset or --name, the command tries `node_tps` and every preset. The log can be compressed (gzip,
@@ -88,7 +88,7 @@ impl clap::ValueEnum for Named {
 /// Runs `metrics`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
-        What::Try(args) => try_log(context, args),
+        Command::Try(args) => try_log(context, args),
     }
 }
 
@@ -212,7 +212,7 @@ fn readers(context: &Context, args: &TryArgs) -> anyhow::Result<Vec<Reader>> {
 /// Describes for people why a number was not read.
 fn why(unread: Unread) -> &'static str {
     match unread {
-        Unread::Refused(why) => why.says(),
+        Unread::Refused(why) => why.message(),
         Unread::NoNumber => "no number follows the name",
         Unread::NoSign => "neither `:` nor `=` follows the name",
     }

@@ -8,7 +8,7 @@ use crate::terminal::Text;
 
 pub mod attest;
 pub mod completions;
-pub mod container_keeper;
+pub mod container_reaper;
 pub mod context;
 pub mod contract;
 pub mod contract_input;

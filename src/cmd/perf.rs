@@ -13,11 +13,11 @@ use crate::domain::exit::Exit;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    what: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Command {
     /// Compare two sets of logs or recorded results, without running anything.
     Compare(compare::Args),
     /// Measure identical code in pairs, and store its noise.
@@ -29,8 +29,8 @@ enum What {
 /// Runs `perf`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     match &args.what {
-        What::Compare(args) => compare::run(context, args),
-        What::Calibrate(args) => calibrate::run(context, args),
-        What::History(args) => history::run(context, args),
+        Command::Compare(args) => compare::run(context, args),
+        Command::Calibrate(args) => calibrate::run(context, args),
+        Command::History(args) => history::run(context, args),
     }
 }

@@ -12,8 +12,8 @@ use crate::domain::paths;
 use crate::gate::engine::PerfTerms;
 use crate::git::Git;
 use crate::perf::arms::{self, ArmError, Arms};
+use crate::perf::evaluator::Evaluator;
 use crate::perf::history;
-use crate::perf::judge::Judge;
 use crate::perf::renewal;
 
 /// Returns the commit to compare with.
@@ -44,13 +44,13 @@ pub fn resolve(context: &Context, revision: Option<&Revision>) -> anyhow::Result
     ))
 }
 
-/// Creates the [`Judge`] of perf gates, with a snapshot of the baseline. Call this before any code of the change runs.
+/// Creates the [`Evaluator`] of perf gates, with a snapshot of the baseline. Call this before any code of the change runs.
 ///
 /// # Errors
 /// Settings or stored noise cannot be used.
-pub fn judge(context: &Context, terms: &PerfTerms) -> anyhow::Result<Judge> {
-    let baseline = resolve(context, terms.baseline_ref.as_ref())?.and_then(|id| set_apart(context, id));
-    Ok(Judge::new(
+pub fn evaluate(context: &Context, terms: &PerfTerms) -> anyhow::Result<Evaluator> {
+    let baseline = resolve(context, terms.baseline_ref.as_ref())?.and_then(|id| isolate(context, id));
+    Ok(Evaluator::new(
         baseline,
         current_noise(context)?,
         context.settings()?.perf,
@@ -62,7 +62,7 @@ pub fn judge(context: &Context, terms: &PerfTerms) -> anyhow::Result<Judge> {
 ///
 /// # Errors
 /// Neither checkout has the commit, or no folder outside of the checkouts is available.
-pub fn set_apart(context: &Context, id: CommitId) -> Result<Arms, ArmError> {
+pub fn isolate(context: &Context, id: CommitId) -> Result<Arms, ArmError> {
     let has = |dir: &Path| {
         Git::at(dir)
             .output(["cat-file", "-e", &format!("{id}^{{tree}}")])

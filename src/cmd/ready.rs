@@ -137,7 +137,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             };
             let published = published::read(&github, pull, comments, &trust)?;
             for refused in &published.refused {
-                let why = refused.why.says();
+                let why = refused.why.message();
                 counter.show("");
                 context.note(format_args!("#{}: ignored published results: {why}", pull.number));
             }

@@ -133,7 +133,7 @@ pub fn run(context: &Context, args: &Args, unlisted: &Unlisted) -> anyhow::Resul
     let error = NoVerdict(format!("the run {how}; no process of it is left, and {left}"));
     if worked == WorkerExit::Panicked {
         say(format_args!("error: {error}"));
-        return Ok(Exit::Defect);
+        return Ok(Exit::ParseError);
     }
     Err(error.into())
 }
@@ -237,7 +237,7 @@ fn work(
     }
     let mut judge: Box<dyn PerfJudge> =
         if refused.is_empty() && !args.rehearse && compares(&input.registry, &input.selection.gate_ids) {
-            Box::new(perf_baseline::judge(context, &input.perf)?)
+            Box::new(perf_baseline::evaluate(context, &input.perf)?)
         } else {
             Box::new(NoJudge)
         };
@@ -395,7 +395,7 @@ fn refuse(context: &Context, path: &Path, reason: Reason, step: &Unlisted) -> an
 struct NoJudge;
 
 impl PerfJudge for NoJudge {
-    fn judge(&mut self, _case: &PerfCase<'_>, _supervisor: &mut Supervisor) -> GateResult {
+    fn evaluate(&mut self, _case: &PerfCase<'_>, _supervisor: &mut Supervisor) -> GateResult {
         GateResult::new(Verdict::NotRun, Some(Reason::Prerequisite))
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::cmd::context::Context;
 use crate::domain::exit::Exit;
-use crate::gate::container::keeper;
+use crate::gate::container::reaper;
 use crate::system::process;
 use crate::system::signals::Signals;
 use crate::system::supervisor::{self, Records, WorkerExit};
@@ -81,7 +81,7 @@ pub fn role(
         pid_argument,
         shared,
         records,
-        keeper::SUBCOMMAND,
+        reaper::SUBCOMMAND,
     ) {
         Ok(ended) => Ok(Role::Supervisor(ended)),
         // Without /proc, for example: work without a supervisor, which could find no process below it either.

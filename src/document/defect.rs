@@ -4,7 +4,7 @@ use crate::document::source::Span;
 
 /// A reason why a document is unreadable or ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defect {
+pub struct ParseError {
     /// A stable name in kebab case: the code of the finding.
     pub kind: &'static str,
     /// Bytes of the document.

@@ -1,6 +1,6 @@
 //! Parses and edits documents: Markdown bodies with a YAML block, and TOML files. Every value has its span.
 //!
-//! Must not depend on contracts, gates or findings. An unreadable document has a [`Defect`].
+//! Must not depend on contracts, gates or findings. An unreadable document has a [`ParseError`].
 
 pub mod defect;
 pub mod diff;
@@ -19,7 +19,7 @@ pub mod yaml;
 pub mod yaml_block;
 mod yaml_error;
 
-pub use defect::Defect;
+pub use defect::ParseError;
 pub use node::Node;
 pub use parsed::{Document, Format, Syntax};
 pub use source::{LineColumn, Source, Span};

@@ -4,7 +4,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::document::defect::Defect;
+use crate::document::defect::ParseError;
 use crate::document::markdown::Outline;
 use crate::document::node::Node;
 use crate::document::parse_log;
@@ -38,9 +38,9 @@ pub struct Document<T> {
     /// The position tree; `None` if the block is missing or is not YAML. A tree can have defects.
     pub root: Option<Node>,
     /// What makes the document unreadable or ambiguous.
-    pub defects: Vec<Defect>,
+    pub defects: Vec<ParseError>,
     /// The value, or the first reason why there is none.
-    pub value: Result<T, Defect>,
+    pub value: Result<T, ParseError>,
 }
 
 impl<T: Format> Document<T> {
@@ -63,7 +63,7 @@ impl<T: Format> Document<T> {
         let value = match (&root, unreadable.first()) {
             (_, Some(defect)) => Err(defect.clone()),
             (Some(root), None) => typed::from_node(root, strictness),
-            (None, None) => Err(Defect {
+            (None, None) => Err(ParseError {
                 kind: "no-block",
                 span: 0..0,
                 message: "the block is empty".to_owned(),
@@ -98,7 +98,7 @@ impl<T: Format> Document<T> {
             Err(error) => error,
         };
         let start = error.utf8_error().valid_up_to();
-        let defect = Defect {
+        let defect = ParseError {
             kind: match T::SYNTAX {
                 Syntax::Block(_) => "invalid-yaml",
                 Syntax::Toml => "invalid-toml",

@@ -3,16 +3,16 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::document::defect::Defect;
+use crate::document::defect::ParseError;
 use crate::document::node::{Entry, Kind, Node, Scalar, Value};
 use crate::document::parse_log;
 
 /// Parses a TOML text. There is always a tree, also with defects.
-pub fn parse(text: &str) -> (Node, Vec<Defect>) {
+pub fn parse(text: &str) -> (Node, Vec<ParseError>) {
     parse_log::record(text);
     let (table, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|e| e.span().map_or(0, |s| s.start));
-    let mut defects: Vec<Defect> = Vec::new();
+    let mut defects: Vec<ParseError> = Vec::new();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let message = error.message().trim().replace('\n', "; ");
@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> (Node, Vec<Defect>) {
             !between.contains('\n') || twice && !between.contains("\n[")
         });
         if !echo {
-            defects.push(Defect {
+            defects.push(ParseError {
                 kind,
                 span,
                 message,

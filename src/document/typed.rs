@@ -8,7 +8,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use crate::document::defect::Defect;
+use crate::document::defect::ParseError;
 use crate::document::node::{Entry, Kind, Node, Value};
 use crate::document::source::Span;
 
@@ -25,8 +25,8 @@ pub enum Strictness {
 ///
 /// # Errors
 /// A key is missing or unknown, or a value does not fit its type.
-pub fn from_node<T: DeserializeOwned>(node: &Node, strictness: Strictness) -> Result<T, Defect> {
-    T::deserialize(Typed { node, strictness }).map_err(|error| Defect {
+pub fn from_node<T: DeserializeOwned>(node: &Node, strictness: Strictness) -> Result<T, ParseError> {
+    T::deserialize(Typed { node, strictness }).map_err(|error| ParseError {
         kind: "wrong-type",
         span: error.span.unwrap_or_else(|| node.span.clone()),
         message: if error.path.is_empty() {
@@ -273,7 +273,7 @@ mod tests {
         M,
     }
 
-    fn yaml(text: &str) -> Result<Sample, Defect> {
+    fn yaml(text: &str) -> Result<Sample, ParseError> {
         let (tree, defects) = yaml::parse(&MappedText::lines_of(text, 0));
         assert_eq!(defects, []);
         from_node(&tree.unwrap(), Strictness::AsWritten)

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
-use crate::document::defect::Defect;
+use crate::document::defect::ParseError;
 use crate::document::node::{Entry, Kind, Node, Scalar, Value};
 use crate::document::parse_log;
 use crate::document::reconcile::{Disagreement, reconcile};
@@ -23,7 +23,7 @@ const MAX_COPIES: usize = 10_000;
 
 /// Parses a block. Without a tree there is a defect that says why. With a tree there may be defects too (duplicate keys,
 /// anchors, tags). Spans are those of the document.
-pub fn parse(content: &MappedText) -> (Option<Node>, Vec<Defect>) {
+pub fn parse(content: &MappedText) -> (Option<Node>, Vec<ParseError>) {
     let text = content.text();
     parse_log::record(text);
     if text.len() > MAX_BYTES {
@@ -80,8 +80,8 @@ fn deep_at(text: &str) -> Option<usize> {
     })
 }
 
-fn defect(kind: &'static str, span: Span, message: impl Into<String>, help: &str) -> Defect {
-    Defect {
+fn defect(kind: &'static str, span: Span, message: impl Into<String>, help: &str) -> ParseError {
+    ParseError {
         kind,
         span,
         message: message.into(),
@@ -89,7 +89,7 @@ fn defect(kind: &'static str, span: Span, message: impl Into<String>, help: &str
     }
 }
 
-fn too_deep(span: Span) -> Defect {
+fn too_deep(span: Span) -> ParseError {
     defect(
         "too-deep",
         span,
@@ -98,7 +98,7 @@ fn too_deep(span: Span) -> Defect {
     )
 }
 
-fn disagreement(span: Span, said: &str) -> Defect {
+fn disagreement(span: Span, said: &str) -> ParseError {
     defect(
         "ambiguous-yaml",
         span,
@@ -138,7 +138,7 @@ fn kind_of(text: &str) -> Kind {
 enum Stop {
     Syntax(usize, String),
     Deep(Span),
-    Refused(Defect),
+    Refused(ParseError),
 }
 
 struct Reader<'a> {
@@ -146,7 +146,7 @@ struct Reader<'a> {
     /// The byte offset of each character; `None` for ASCII, where offset and index are equal.
     bytes: Option<Vec<usize>>,
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    defects: Vec<Defect>,
+    defects: Vec<ParseError>,
     /// For each scalar that is not a key, in order: whether it has no quotes.
     plain: Vec<bool>,
     /// The values of anchors, each with its part of `plain`.
@@ -391,7 +391,7 @@ mod tests {
 
     use super::*;
 
-    fn parse_text(text: &str) -> (Option<Node>, Vec<Defect>) {
+    fn parse_text(text: &str) -> (Option<Node>, Vec<ParseError>) {
         parse(&MappedText::lines_of(text, 0))
     }
 

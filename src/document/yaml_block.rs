@@ -1,6 +1,6 @@
 //! Finds the YAML block of an issue or pull-request body by its top-level key. The block is fenced, or is the whole file.
 
-use crate::document::defect::Defect;
+use crate::document::defect::ParseError;
 use crate::document::markdown::{self, Fence, Outline};
 use crate::document::source::{Source, Span};
 use crate::document::source_map::MappedText;
@@ -18,7 +18,7 @@ pub struct Block {
 pub struct Found {
     pub block: Option<Block>,
     /// What is wrong with the place of the block.
-    pub defects: Vec<Defect>,
+    pub defects: Vec<ParseError>,
     /// The Markdown around the block; empty if the whole file is the block.
     pub outline: Outline,
 }
@@ -43,7 +43,7 @@ pub fn find(source: &Source, key: &str) -> Found {
         return found;
     }
     let at = body.text().find("\\n").unwrap_or(0);
-    real.defects.push(Defect {
+    real.defects.push(ParseError {
         kind: "literal-newlines",
         span: body.span(&(at..at + 2)),
         message: "the body contains `\\n` instead of line endings".to_owned(),
@@ -74,7 +74,7 @@ fn find_in(body: &MappedText, key: &str) -> Found {
             continue;
         }
         if block.is_some() {
-            defects.push(Defect {
+            defects.push(ParseError {
                 kind: "several-blocks",
                 span: fence.opening.clone(),
                 message: format!("a second block with the key `{key}`"),
@@ -84,7 +84,7 @@ fn find_in(body: &MappedText, key: &str) -> Found {
         }
         let mut content = fence.content.clone();
         if !fence.closed {
-            defects.push(Defect {
+            defects.push(ParseError {
                 kind: "unclosed-fence",
                 span: fence.opening.clone(),
                 message: "the fence of the block is never closed".to_owned(),
@@ -107,8 +107,8 @@ fn find_in(body: &MappedText, key: &str) -> Found {
     }
 }
 
-fn absent(body: &MappedText, key: &str, fences: &[Fence]) -> Defect {
-    let mut defect = Defect {
+fn absent(body: &MappedText, key: &str, fences: &[Fence]) -> ParseError {
+    let mut defect = ParseError {
         kind: "no-block",
         span: body.span(&(0..first_line(body.text()))),
         message: format!("no YAML block with the key `{key}`"),

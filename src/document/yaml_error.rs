@@ -1,11 +1,11 @@
 //! Locates the mistake behind a YAML syntax error.
 
-use crate::document::defect::Defect;
+use crate::document::defect::ParseError;
 use crate::document::source::Span;
 use crate::document::source_map::MappedText;
 
 /// Makes a defect of a syntax error. `other` is where the other reader noticed the error, if it did.
-pub fn syntax(content: &MappedText, error: &serde_yaml::Error, other: Option<usize>) -> Defect {
+pub fn syntax(content: &MappedText, error: &serde_yaml::Error, other: Option<usize>) -> ParseError {
     let text = content.text();
     let mut message = error.to_string();
     // The finding has its own position, in lines of the document and not of the block.
@@ -18,7 +18,7 @@ pub fn syntax(content: &MappedText, error: &serde_yaml::Error, other: Option<usi
     // Each reader points to where it noticed the error. The earlier position is nearer to the mistake.
     let noticed = here.into_iter().chain(other).min().unwrap_or(0);
     let place = at_text(text, error_offset(text, noticed, &message));
-    Defect {
+    ParseError {
         kind: "invalid-yaml",
         help: fix(text, place.start, &message),
         span: content.span(&place),

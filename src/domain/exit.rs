@@ -17,7 +17,7 @@ pub enum Exit {
     /// No verdict was possible: refused preflight, pending, inconclusive, invalid, an unreachable API.
     NoVerdict = 3,
     /// The program has a bug and panicked.
-    Defect = panics::EXIT_CODE,
+    ParseError = panics::EXIT_CODE,
     /// Cancelled by SIGINT.
     Interrupted = 130,
     /// Cancelled by SIGTERM.
@@ -40,7 +40,7 @@ impl Exit {
             "no verdict: refused, pending, inconclusive, invalid, or GitHub unreachable",
         ),
         (
-            Exit::Defect,
+            Exit::ParseError,
             "a defect of this program; standard error has its location",
         ),
         (Exit::Interrupted, "cancelled by SIGINT"),

@@ -61,7 +61,7 @@ pub enum Estimator {
 
 impl Estimator {
     /// The stable word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Estimator::Median => "median",
             Estimator::MiddleHalf => "middle_half",

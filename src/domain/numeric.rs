@@ -22,7 +22,7 @@ pub enum Numerics {
 
 impl Numerics {
     /// Returns the word of the contract.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Numerics::Identical => "identical",
             Numerics::Within => "within",

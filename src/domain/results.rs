@@ -52,7 +52,7 @@ pub struct Results {
 
 impl Results {
     /// Computes the overall verdict from the gates. A refused run is invalid. `overall` must be equal.
-    pub fn judge(&self) -> Overall {
+    pub fn evaluate(&self) -> Overall {
         match self.refused {
             Some(_) => Overall::Invalid,
             None => Overall::of(self.results.values().map(|r| r.status)),
@@ -297,7 +297,7 @@ pub struct PerfResult {
     pub spoiled: u32,
     /// Number of disturbed measurements by cause.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub spoiled_by: BTreeMap<Spoiler, u32>,
+    pub spoiled_by: BTreeMap<Interference, u32>,
     /// Whether measurements used GPUs whose health could not be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unwatched: bool,
@@ -398,7 +398,7 @@ impl FurtherResult {
 /// What disturbs a measurement, so that it is discarded and repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Spoiler {
+pub enum Interference {
     /// The samples drift.
     Drift,
     Lost,
@@ -416,18 +416,18 @@ pub enum Spoiler {
     Short,
 }
 
-impl Spoiler {
+impl Interference {
     /// Returns the stable name.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            Spoiler::Drift => "drift",
-            Spoiler::Lost => "lost",
-            Spoiler::Foreign => "foreign",
-            Spoiler::Throttled => "throttled",
-            Spoiler::Memory => "memory",
-            Spoiler::Xid => "xid",
-            Spoiler::Split => "split",
-            Spoiler::Short => "short",
+            Interference::Drift => "drift",
+            Interference::Lost => "lost",
+            Interference::Foreign => "foreign",
+            Interference::Throttled => "throttled",
+            Interference::Memory => "memory",
+            Interference::Xid => "xid",
+            Interference::Split => "split",
+            Interference::Short => "short",
         }
     }
 }

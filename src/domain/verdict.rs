@@ -107,7 +107,7 @@ macro_rules! reasons {
             }
 
             /// Returns a description in one sentence.
-            pub fn says(self) -> &'static str {
+            pub fn message(self) -> &'static str {
                 match self { $(Reason::$name => $says,)* }
             }
 

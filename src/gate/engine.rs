@@ -109,7 +109,7 @@ pub struct PerfCase<'a> {
 /// Evaluates perf and numeric gates. The module that compares throughput implements this trait, because `gate` must not depend on it.
 pub trait PerfJudge {
     /// Runs the measurements under the supervisor and returns the verdict.
-    fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult;
+    fn evaluate(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult;
 }
 
 /// The inputs of one gate that runs in a job.
@@ -277,7 +277,7 @@ impl Run<'_, '_> {
         }
         if gate.kind == GateKind::External {
             return match self.plan.external.get(id) {
-                Some(recorded) => recorded.judge(&self.plan.evidence, self.plan.supplied_by.as_deref()),
+                Some(recorded) => recorded.evaluate(&self.plan.evidence, self.plan.supplied_by.as_deref()),
                 None => GateResult::new(Verdict::Pending, Some(Reason::External)),
             };
         }
@@ -541,7 +541,7 @@ impl Run<'_, '_> {
             driver: plan.driver,
             environment: &environment,
         };
-        perf.judge(&case, self.supervisor)
+        perf.evaluate(&case, self.supervisor)
     }
 
     /// Returns the kernel libraries of this run; the first call builds and verifies them.

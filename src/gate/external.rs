@@ -22,7 +22,7 @@ pub fn of_gate(mut results: Results, gate: &str) -> Option<Recorded> {
 
 impl Recorded {
     /// Returns the recorded verdict if code and registry are the same as in `evidence`, otherwise `invalid`.
-    pub fn judge(&self, evidence: &Evidence, supplied_by: Option<&str>) -> GateResult {
+    pub fn evaluate(&self, evidence: &Evidence, supplied_by: Option<&str>) -> GateResult {
         let same = self.evidence.same_code(evidence) && self.evidence.registry == evidence.registry;
         let mut result = if !same {
             GateResult::new(Verdict::Invalid, Some(Reason::StaleEvidence))

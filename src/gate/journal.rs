@@ -325,7 +325,7 @@ mod tests {
         fn results_are_green_only_if_every_gate_passed(events in prop::collection::vec(event(), 0..20)) {
             let Some(results) = fold(&events) else { return Ok(()) };
             prop_assert_eq!(results.results.keys().collect::<Vec<_>>(), results.gate_ids.iter().collect::<Vec<_>>());
-            prop_assert_eq!(results.overall, results.judge());
+            prop_assert_eq!(results.overall, results.evaluate());
             let last = events.iter().rposition(|e| matches!(e, Event::RunStarted { .. })).unwrap();
             let ended = |id: &str| events[last..].iter().rev().find_map(|e| match e {
                 Event::GateStarted { gate, .. } if gate == id => Some(false),

@@ -53,7 +53,7 @@ pub fn check(
         .filter_map(|id| registry.gates.get(id).map(|gate| (id, gate)))
         .filter(|(id, gate)| gate.kind != GateKind::External && runs(id, gate))
         .filter_map(|(id, gate)| {
-            let mut result = machine.judge(registry, gate, gate_ids)?;
+            let mut result = machine.evaluate(registry, gate, gate_ids)?;
             if let (Some(reason), None) = (everywhere, result.reason) {
                 result.reason = Some(reason);
             }
@@ -90,7 +90,7 @@ impl Machine<'_> {
         (!can).then_some(Reason::Prerequisite)
     }
 
-    fn judge(&self, registry: &Registry, gate: &Gate, gate_ids: &[GateId]) -> Option<GateResult> {
+    fn evaluate(&self, registry: &Registry, gate: &Gate, gate_ids: &[GateId]) -> Option<GateResult> {
         let mut result = GateResult::new(Verdict::Invalid, None);
         let is_submitted = match registry.submits(gate) {
             Ok(None) => false,

@@ -138,8 +138,8 @@ impl Supervisor {
     pub fn run(&mut self, spec: &CommandSpec<'_>, meter: Meter) -> io::Result<CommandOutcome> {
         self.buffer.resize(CHUNK, 0);
         let mut running = Running::start(spec, meter, self.server.as_ref())?;
-        if let Some(keeper) = running.container.as_ref().and_then(Container::keeper) {
-            self.descendants.exclude(keeper);
+        if let Some(reaper) = running.container.as_ref().and_then(Container::reaper) {
+            self.descendants.exclude(reaper);
         }
         self.watch.begin(spec.label, spec.timeout);
         let cut = self.wait_with_deadline(&mut running, spec);

@@ -120,7 +120,7 @@ impl ResultsBuilder {
                 *entry = GateResult::new(Verdict::Cancelled, Some(Reason::CancelledRun));
             }
         }
-        results.overall = results.judge();
+        results.overall = results.evaluate();
         Some(results)
     }
 }

@@ -2,8 +2,8 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::document::Defect;
 use crate::document::Document;
+use crate::document::ParseError;
 use crate::document::Source;
 use crate::document::Span;
 use crate::domain::finding::{Code, Finding, Fix, Region, Severity};
@@ -49,7 +49,7 @@ impl<'a> Diagnostics<'a> {
     }
 
     /// Adds a defect of the document.
-    pub fn defect(&mut self, defect: &Defect) {
+    pub fn defect(&mut self, defect: &ParseError) {
         let code = codes::find(defect.kind).unwrap_or(&codes::document::INVALID_YAML);
         self.report(code, &defect.span, defect.message.as_str()).help = defect.help.clone();
     }

@@ -80,10 +80,10 @@ impl ScopeMatcher {
         let mut findings = Vec::new();
         if change.renamed() {
             let (from, to) = (change.old.shown(), change.new.shown());
-            findings.extend(self.judge(&change.old, is_submodule, &format!("moved to `{to}`")));
-            findings.extend(self.judge(&change.new, is_submodule, &format!("moved from `{from}`")));
+            findings.extend(self.evaluate(&change.old, is_submodule, &format!("moved to `{to}`")));
+            findings.extend(self.evaluate(&change.new, is_submodule, &format!("moved from `{from}`")));
         } else {
-            findings.extend(self.judge(&change.new, is_submodule, what_happened(change)));
+            findings.extend(self.evaluate(&change.new, is_submodule, what_happened(change)));
         }
         if let Some(target) = target {
             findings.extend(self.judge_link(&change.new, target));
@@ -123,7 +123,7 @@ impl ScopeMatcher {
             .collect()
     }
 
-    fn judge(&self, side: &Side, is_submodule: bool, happened: &str) -> Option<Finding> {
+    fn evaluate(&self, side: &Side, is_submodule: bool, happened: &str) -> Option<Finding> {
         let path = side.shown();
         let finding = match self.rule(&side.path, is_submodule) {
             Ruling::Allowed => return None,

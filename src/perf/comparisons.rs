@@ -13,7 +13,7 @@ use crate::domain::registry::{Direction, Registry};
 use crate::domain::results::{FurtherResult, GateResult, PerfMethod, PerfPair, PerfResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::git::{Git, GitError};
-use crate::perf::judge::machine_class;
+use crate::perf::evaluator::machine_class;
 use crate::perf::stats;
 
 /// Version of an entry. Entries of version 1 had medians by tested commit, and are ignored.

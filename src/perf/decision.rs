@@ -113,7 +113,7 @@ pub enum Step {
 
 /// The result of the pairs until now.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judgement {
+pub struct Decision {
     /// What to do next.
     pub step: Step,
     /// (change / baseline − 1) × 100 of the mean log ratio; `None` without a usable pair.
@@ -214,13 +214,13 @@ impl Rule {
     }
 
     /// Decides, or asks for another pair.
-    pub fn judge(&self, evidence: &Evidence<'_>) -> Judgement {
+    pub fn evaluate(&self, evidence: &Evidence<'_>) -> Decision {
         let pairs = evidence.pairs;
         let weights = weights(pairs);
         let mean_of =
             |ratio: fn(&Pair) -> f64| -> f64 { pairs.iter().zip(&weights).map(|(p, w)| w * ratio(p)).sum() };
         let shown = |log: f64| (!pairs.is_empty() && log.is_finite()).then(|| percent(log));
-        let mut judgement = Judgement {
+        let mut judgement = Decision {
             step: Step::Another,
             delta_pct: shown(mean_of(Pair::log_ratio)),
             interval_pct: None,
@@ -258,7 +258,7 @@ impl Rule {
     }
 
     /// Decides on measurements that repeat themselves exactly.
-    fn judge_exact(&self, gain: f64, unit: f64, judgement: &mut Judgement) {
+    fn judge_exact(&self, gain: f64, unit: f64, judgement: &mut Decision) {
         // A unit that is small against the budget is not the question.
         let unit = if unit > 0.1 * self.edge().abs() && gain != 0.0 {
             unit
@@ -278,7 +278,7 @@ impl Rule {
             && percent(gain).abs() >= SMALLEST_EFFECT_PCT;
     }
 
-    fn judge_noisy(&self, evidence: &Evidence<'_>, weights: &[f64], judgement: &mut Judgement) {
+    fn judge_noisy(&self, evidence: &Evidence<'_>, weights: &[f64], judgement: &mut Decision) {
         let pairs = evidence.pairs;
         let have = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
         let last = have >= self.max_pairs;

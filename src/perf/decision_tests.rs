@@ -43,9 +43,9 @@ fn pairs(log_ratios: &[f64]) -> Vec<Pair> {
 }
 
 /// A look at these pairs, after a warm-up pair that agrees with the first.
-fn look(rule: &Rule, log_ratios: &[f64], stored: Option<History>) -> Judgement {
+fn look(rule: &Rule, log_ratios: &[f64], stored: Option<History>) -> Decision {
     let pairs = pairs(log_ratios);
-    rule.judge(&Evidence {
+    rule.evaluate(&Evidence {
         pairs: &pairs,
         warm_up: pairs.first().copied(),
         stored,
@@ -69,7 +69,7 @@ fn one_pair_decides_if_warm_up_agrees() {
     let first = pairs(&[(0.85f64).ln()]);
     for (warm_up, decides) in [(Some(-0.16), true), (Some(0.0), false), (None, false)] {
         let warm_up = warm_up.map(|d| pairs(&[d])[0]);
-        let judged = rule(-10.0).judge(&Evidence {
+        let judged = rule(-10.0).evaluate(&Evidence {
             pairs: &first,
             warm_up,
             stored: QUIET,
@@ -125,7 +125,7 @@ fn named_further_pairs_decide_most_comparisons() {
             let all = pairs(&ratios);
             let most = Some(u32::try_from(all.len()).unwrap());
             let rule = Rule::new(-2.0, Direction::Higher, None, most).unwrap();
-            let judged = rule.judge(&Evidence {
+            let judged = rule.evaluate(&Evidence {
                 pairs: &all,
                 continued: true,
                 ..Evidence::default()
@@ -199,7 +199,7 @@ fn stalls_that_only_the_total_shows_fail() {
     for (i, pair) in stalled.iter_mut().enumerate() {
         pair.change.total -= 0.63 + 0.002 * i as f64;
     }
-    let judged = rule(-10.0).judge(&Evidence {
+    let judged = rule(-10.0).evaluate(&Evidence {
         pairs: &stalled,
         ..Evidence::default()
     });
@@ -214,7 +214,7 @@ fn totals_that_may_stall_end_inconclusive() {
     for (pair, loss) in stalled.iter_mut().zip([0.3, 0.0, 0.25, 0.1, 0.4]) {
         pair.change.total -= loss;
     }
-    let judged = rule(-10.0).judge(&Evidence {
+    let judged = rule(-10.0).evaluate(&Evidence {
         pairs: &stalled,
         ..Evidence::default()
     });
@@ -236,7 +236,7 @@ fn measurements_that_repeat_exactly_are_compared_exactly() {
     let exact = |log_ratio: f64, unit: f64, budget: f64| {
         let pairs = pairs(&[log_ratio, log_ratio]);
         rule(budget)
-            .judge(&Evidence {
+            .evaluate(&Evidence {
                 pairs: &pairs,
                 exact: Some(unit),
                 ..Evidence::default()

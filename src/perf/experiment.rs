@@ -7,20 +7,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::perf_summary;
-use crate::domain::results::{KernelCheck, PairOrder, PerfResult, Spoiler};
+use crate::domain::results::{Interference, KernelCheck, PairOrder, PerfResult};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::metrics::Forms;
 use crate::gate::process::{CommandOutcome, Supervisor, Termination};
 use crate::kernel::pins::{self, Change};
+use crate::perf::arm_runner::{Arm, Site, stopped};
 use crate::perf::arms::Arms;
 use crate::perf::decision::percent;
-use crate::perf::measurement::{Screening, Series, Unfit};
+use crate::perf::measurement::{Screening, Series, UnusableSamples};
 use crate::perf::metric_set::{MetricSet, UnfitPair};
 use crate::perf::numbers::{self, Runs};
 use crate::perf::refusal::Refusal;
 use crate::perf::samples;
-use crate::perf::site::{Arm, Site, stopped};
 use crate::perf::wall_time::{Pace, WallTimes};
 use crate::perf::watch::Watch;
 
@@ -34,7 +34,7 @@ pub struct Experiment<'a, 'b> {
     watch: Watch,
     cap: f64,
     gpu_minutes: f64,
-    spoiled: BTreeMap<Spoiler, u32>,
+    spoiled: BTreeMap<Interference, u32>,
     screening: Screening,
     forms: BTreeMap<String, Vec<Forms>>,
     restarted: u32,
@@ -162,7 +162,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
                 }
                 Err(refusal) => return Err(refusal),
             }
-            let decided = metrics.judge();
+            let decided = metrics.evaluate();
             metrics.record(perf, Reason::Noisy);
             if let Some(decided) = decided {
                 if decided.0 == Verdict::Pass {
@@ -246,8 +246,8 @@ impl<'a, 'b> Experiment<'a, 'b> {
             self.watch.before();
             let ended = self.run(arm);
             let troubles = self.watch.after();
-            if let Some((spoiler, says)) = troubles.first().filter(|_| says_something(&ended)) {
-                self.set_aside(arm, *spoiler, says, replaced);
+            if let Some((interference, says)) = troubles.first().filter(|_| says_something(&ended)) {
+                self.set_aside(arm, *interference, says, replaced);
                 if replaced {
                     let why = format!("a measurement of the {} was disturbed twice: {says}", arm.name());
                     return Err(Refusal::invalid(Reason::Spoiled, why));
@@ -256,14 +256,14 @@ impl<'a, 'b> Experiment<'a, 'b> {
                 continue;
             }
             let series = self.samples(arm, &ended?, metrics)?;
-            let Some(spoiler) = self.screen(arm, &series, metrics, replaced)? else {
+            let Some(interference) = self.screen(arm, &series, metrics, replaced)? else {
                 return Ok(series);
             };
-            let says = match spoiler {
-                Spoiler::Short => "its log is too short",
+            let says = match interference {
+                Interference::Short => "its log is too short",
                 _ => "its samples drift",
             };
-            self.set_aside(arm, spoiler, says, false);
+            self.set_aside(arm, interference, says, false);
             replaced = true;
         }
     }
@@ -275,11 +275,11 @@ impl<'a, 'b> Experiment<'a, 'b> {
         series: &[Series],
         metrics: &MetricSet,
         replaced: bool,
-    ) -> Result<Option<Spoiler>, Refusal> {
+    ) -> Result<Option<Interference>, Refusal> {
         for (nth, (metric, series)) in metrics.metrics().iter().zip(series).enumerate() {
             let checked = match (nth, series.reduce(metric.how)) {
                 (0, _) => self.screening.check(series, metric.how, replaced),
-                (_, Err(Unfit::TooFew { .. })) if !replaced => Ok(Some(Spoiler::Short)),
+                (_, Err(UnusableSamples::TooFew { .. })) if !replaced => Ok(Some(Interference::Short)),
                 (_, reduced) => reduced.map(|_| None),
             };
             let checked = checked.map_err(|unfit| {
@@ -323,8 +323,8 @@ impl<'a, 'b> Experiment<'a, 'b> {
         Ok(series)
     }
 
-    fn set_aside(&mut self, arm: Arm, spoiler: Spoiler, says: &str, again: bool) {
-        *self.spoiled.entry(spoiler).or_default() += 1;
+    fn set_aside(&mut self, arm: Arm, interference: Interference, says: &str, again: bool) {
+        *self.spoiled.entry(interference).or_default() += 1;
         let then = if again {
             "was to replace another"
         } else {
@@ -333,7 +333,7 @@ impl<'a, 'b> Experiment<'a, 'b> {
         self.say(&format!(
             "a measurement of the {} is discarded and {then} ({}): {says}",
             arm.name(),
-            spoiler.word()
+            interference.as_str()
         ));
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::noise::Estimator;
 use crate::domain::registry::Direction;
-use crate::domain::results::Spoiler;
+use crate::domain::results::Interference;
 use crate::perf::stats;
 
 /// A loss below this many percent is not named.
@@ -93,7 +93,7 @@ pub struct Figures {
 
 /// Why a measurement cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Unfit {
+pub enum UnusableSamples {
     /// Too few samples after the warm-up.
     #[error("{have} samples after the warm-up, and at least {need} are needed")]
     TooFew {
@@ -164,12 +164,12 @@ impl Series {
     ///
     /// # Errors
     /// Too little is left after the warm-up, or a value is not a positive, finite number.
-    pub fn reduce(&self, how: Reduction) -> Result<Measurement, Unfit> {
+    pub fn reduce(&self, how: Reduction) -> Result<Measurement, UnusableSamples> {
         self.reduce_first(self.len(), how)
     }
 
     /// Reduces the first `len` steps.
-    fn reduce_first(&self, len: usize, how: Reduction) -> Result<Measurement, Unfit> {
+    fn reduce_first(&self, len: usize, how: Reduction) -> Result<Measurement, UnusableSamples> {
         let windows = self.windowed();
         let steps = &self.steps[..len.min(self.len())];
         // A log that counts from 0 is one step ahead of its numbers.
@@ -193,13 +193,13 @@ impl Series {
             _ => FEWEST_STEPS,
         };
         if kept.len() < need {
-            return Err(Unfit::TooFew {
+            return Err(UnusableSamples::TooFew {
                 have: kept.len(),
                 need,
             });
         }
         if kept.iter().any(|v| !(v.is_finite() && *v > 0.0)) {
-            return Err(Unfit::NotANumber);
+            return Err(UnusableSamples::NotANumber);
         }
         let weights = weights(steps, skip);
         let all: f64 = weights.iter().sum();
@@ -226,7 +226,7 @@ impl Series {
             total,
         };
         let usable = total.is_finite() && total.exp().is_finite() && total.exp() > 0.0;
-        usable.then_some(measurement).ok_or(Unfit::NotANumber)
+        usable.then_some(measurement).ok_or(UnusableSamples::NotANumber)
     }
 }
 
@@ -234,11 +234,15 @@ impl Series {
 ///
 /// # Errors
 /// The sides are unlike, or too little is left.
-pub fn reduce_pair(base: &Series, change: &Series, how: Reduction) -> Result<[Measurement; 2], Unfit> {
+pub fn reduce_pair(
+    base: &Series,
+    change: &Series,
+    how: Reduction,
+) -> Result<[Measurement; 2], UnusableSamples> {
     let len = base.len().min(change.len());
     let [base, change] = [base.reduce_first(len, how)?, change.reduce_first(len, how)?];
     if base.windows != change.windows {
-        return Err(Unfit::Unlike);
+        return Err(UnusableSamples::Unlike);
     }
     Ok([base, change])
 }
@@ -281,18 +285,18 @@ impl Screening {
         series: &Series,
         how: Reduction,
         replaced: bool,
-    ) -> Result<Option<Spoiler>, Unfit> {
+    ) -> Result<Option<Interference>, UnusableSamples> {
         let may_replace = !replaced && !how.threshold;
         let measurement = match series.reduce(how) {
-            Err(Unfit::TooFew { .. }) if may_replace => return Ok(Some(Spoiler::Short)),
+            Err(UnusableSamples::TooFew { .. }) if may_replace => return Ok(Some(Interference::Short)),
             reduced => reduced?,
         };
         if may_replace && 2 * series.len() < self.longest {
-            return Ok(Some(Spoiler::Short));
+            return Ok(Some(Interference::Short));
         }
         if !measurement.steady && !how.threshold {
             if may_replace && !self.drifts {
-                return Ok(Some(Spoiler::Drift));
+                return Ok(Some(Interference::Drift));
             }
             self.drifts = true;
             self.unsteady += 1;

@@ -25,7 +25,7 @@ fn at(steps: &[u64], values: &[f64]) -> Vec<Sample> {
         .collect()
 }
 
-fn reduced(samples: &[Sample], how: Reduction) -> Result<Measurement, Unfit> {
+fn reduced(samples: &[Sample], how: Reduction) -> Result<Measurement, UnusableSamples> {
     Series::of(samples).reduce(how)
 }
 
@@ -50,7 +50,7 @@ fn windows_lose_only_their_first_line() {
     assert!(measurement.windows);
     assert_eq!(measurement.kept, [100.0, 102.0, 101.0]);
     let short = reduced(&log[..3], Reduction::default());
-    assert_eq!(short, Err(Unfit::TooFew { have: 2, need: 3 }));
+    assert_eq!(short, Err(UnusableSamples::TooFew { have: 2, need: 3 }));
     assert!(
         reduced(
             &log[..3],
@@ -100,7 +100,7 @@ fn what_is_no_throughput_is_refused() {
         values[15] = bad;
         assert_eq!(
             reduced(&plain(&values), Reduction::default()),
-            Err(Unfit::NotANumber)
+            Err(UnusableSamples::NotANumber)
         );
         values[15] = 100.0;
         values[1] = bad;
@@ -112,7 +112,7 @@ fn what_is_no_throughput_is_refused() {
     for few in [0, 1, 14] {
         assert!(matches!(
             reduced(&plain(&vec![1.0; few]), Reduction::default()),
-            Err(Unfit::TooFew { .. })
+            Err(UnusableSamples::TooFew { .. })
         ));
     }
 }
@@ -135,11 +135,11 @@ fn the_longer_log_of_a_pair_is_trimmed() {
     assert_eq!(base.kept, change.kept);
     assert_eq!(base.kept.len(), 20);
     let few = reduce_pair(&of(40), &of(14), Reduction::default());
-    assert!(matches!(few, Err(Unfit::TooFew { .. })));
+    assert!(matches!(few, Err(UnusableSamples::TooFew { .. })));
     let windows = Series::of(&at(&[10, 20, 30, 40], &[1.0; 4]));
     assert_eq!(
         reduce_pair(&of(40), &windows, Reduction::default()),
-        Err(Unfit::TooFew { have: 0, need: 10 })
+        Err(UnusableSamples::TooFew { have: 0, need: 10 })
     );
 }
 
@@ -215,7 +215,10 @@ fn drift_of_workload_itself_is_not_replaced() {
     ));
     let mut screening = Screening::default();
     let how = Reduction::default();
-    assert_eq!(screening.check(&drifting, how, false), Ok(Some(Spoiler::Drift)));
+    assert_eq!(
+        screening.check(&drifting, how, false),
+        Ok(Some(Interference::Drift))
+    );
     assert_eq!(screening.check(&drifting, how, true), Ok(None));
     assert_eq!(screening.check(&drifting, how, false), Ok(None));
     assert_eq!(screening.unsteady, 2);
@@ -227,9 +230,12 @@ fn a_short_log_is_discarded_once() {
     let mut screening = Screening::default();
     let how = Reduction::default();
     assert_eq!(screening.check(&of(40), how, false), Ok(None));
-    assert_eq!(screening.check(&of(19), how, false), Ok(Some(Spoiler::Short)));
+    assert_eq!(
+        screening.check(&of(19), how, false),
+        Ok(Some(Interference::Short))
+    );
     assert_eq!(screening.check(&of(19), how, true), Ok(None));
-    assert_eq!(screening.check(&of(3), how, false), Ok(Some(Spoiler::Short)));
+    assert_eq!(screening.check(&of(3), how, false), Ok(Some(Interference::Short)));
     assert!(screening.check(&of(3), how, true).is_err());
 }
 

@@ -7,7 +7,7 @@ use crate::domain::registry::{Direction, Gate};
 use crate::domain::results::{FurtherResult, PairOrder, PerfResult};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::perf::decision::{Rule, Step};
-use crate::perf::measurement::{Reduction, Series, Unfit};
+use crate::perf::measurement::{Reduction, Series, UnusableSamples};
 use crate::perf::record::Pairs;
 use crate::perf::stats::History;
 
@@ -35,7 +35,7 @@ pub struct UnfitPair {
     /// The name of the metric.
     pub metric: String,
     /// Why.
-    pub unfit: Unfit,
+    pub unfit: UnusableSamples,
     /// Steps of the baseline and of the change.
     pub steps: [usize; 2],
 }
@@ -82,8 +82,8 @@ impl ComparedMetric {
         (ratios, self.pairs.estimator().unwrap_or_default())
     }
 
-    fn judge(&mut self) {
-        let judged = self.rule.judge(&self.pairs.evidence(self.stored));
+    fn evaluate(&mut self) {
+        let judged = self.rule.evaluate(&self.pairs.evidence(self.stored));
         self.pairs.record(&mut self.perf, &judged);
         if let Step::Done(verdict, reason) = judged.step {
             self.decided = Some((verdict, reason));
@@ -131,9 +131,9 @@ impl MetricSet {
     }
 
     /// Evaluates each metric that is not decided. Returns the verdict if all are decided, or if one of them fails.
-    pub fn judge(&mut self) -> Option<(Verdict, Option<Reason>)> {
+    pub fn evaluate(&mut self) -> Option<(Verdict, Option<Reason>)> {
         for metric in self.0.iter_mut().filter(|m| m.decided.is_none()) {
-            metric.judge();
+            metric.evaluate();
         }
         let fails = |m: &ComparedMetric| m.decided.is_some_and(|(verdict, _)| verdict == Verdict::Fail);
         let finished = self.0.iter().all(|m| m.decided.is_some()) || self.0.iter().any(fails);
@@ -228,7 +228,7 @@ mod tests {
             )
             .ok()
             .unwrap();
-            if let Some(decided) = set.judge() {
+            if let Some(decided) = set.evaluate() {
                 return decided;
             }
         }
@@ -268,7 +268,7 @@ mod tests {
             )
             .ok()
             .unwrap();
-            assert_eq!(set.judge(), None, "pair {i}");
+            assert_eq!(set.evaluate(), None, "pair {i}");
         }
         assert_eq!(set.metrics()[0].perf().pairs.len(), 3);
         assert_eq!(set.metrics()[1].perf().pairs.len(), 2);

@@ -12,27 +12,27 @@
 //!
 //! `numeric` compares what both sides compute, step by step, and `numeric_gate` runs them for it.
 
+pub mod arm_runner;
 pub mod arms;
 pub mod baseline;
 pub mod comparisons;
 pub mod decision;
 #[cfg(test)]
 pub mod dice;
+pub mod evaluator;
 pub mod experiment;
+pub mod from_logs;
 pub mod history;
 pub mod isolate;
-pub mod judge;
 pub mod measurement;
 pub mod metric_set;
 pub mod numbers;
 pub mod numeric;
 pub mod numeric_gate;
 pub mod record;
-pub mod recorded;
 pub mod refusal;
 pub mod renewal;
 pub mod samples;
-pub mod site;
 pub mod stats;
 pub mod trend;
 pub mod wall_time;

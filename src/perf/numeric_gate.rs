@@ -10,15 +10,15 @@ use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::engine::PerfCase;
 use crate::gate::process::Supervisor;
 use crate::gate::verdict::seconds;
+use crate::perf::arm_runner::Arm;
 use crate::perf::arms::Arms;
 use crate::perf::experiment::Experiment;
 use crate::perf::numbers::{Printed, Runs, Shared, printed};
 use crate::perf::numeric::{self, FEWEST_RUNS, NOISY_RUNS, Terms, Track};
 use crate::perf::refusal::Refusal;
-use crate::perf::site::Arm;
 
 /// Evaluates a numeric gate.
-pub fn judge(
+pub fn evaluate(
     case: &PerfCase<'_>,
     arms: Result<&Arms, Refusal>,
     supervisor: &mut Supervisor,

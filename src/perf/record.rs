@@ -5,9 +5,9 @@
 use crate::domain::noise::Estimator;
 use crate::domain::results::{PairOrder, PerfPair, PerfResult};
 use crate::domain::samples::thinned;
-use crate::perf::decision::{Evidence, Judgement, Pair, weights};
+use crate::perf::decision::{Decision, Evidence, Pair, weights};
 use crate::perf::measurement::{
-    Figures, Measurement, Reduction, Series, Unfit, choose_estimator, reduce_pair,
+    Figures, Measurement, Reduction, Series, UnusableSamples, choose_estimator, reduce_pair,
 };
 use crate::perf::stats::{self, History};
 
@@ -118,7 +118,7 @@ impl Pairs {
         order: PairOrder,
         base: &Series,
         change: &Series,
-    ) -> Result<(), Unfit> {
+    ) -> Result<(), UnusableSamples> {
         let [base, change] = reduce_pair(base, change, self.how)?;
         let warm_up = self.warm_up.take();
         let baselines: Vec<&Measurement> = warm_up.iter().map(|[base, _]| base).chain([&base]).collect();
@@ -135,7 +135,7 @@ impl Pairs {
             self.repeats.add(base, change);
         }
         self.repeats.add(&base, &change);
-        let measured = pair([&base, &change], order).ok_or(Unfit::NotANumber)?;
+        let measured = pair([&base, &change], order).ok_or(UnusableSamples::NotANumber)?;
         self.pairs.push(measured);
         perf.pairs.push(PerfPair {
             order,
@@ -163,7 +163,7 @@ impl Pairs {
 
     /// Records the decision in the result. The figure of each side is the geometric mean over its measurements, with the weights of
     /// the change. So result ÷ baseline − 1 is exactly the decided change, in an attestation too.
-    pub fn record(&self, perf: &mut PerfResult, judged: &Judgement) {
+    pub fn record(&self, perf: &mut PerfResult, judged: &Decision) {
         let weights = weights(&self.pairs);
         let of = |f: fn(&Pair) -> f64| {
             let log: f64 = self.pairs.iter().zip(&weights).map(|(p, w)| w * f(p)).sum();

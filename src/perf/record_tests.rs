@@ -30,7 +30,7 @@ fn the_quotient_of_the_sides_is_the_change() {
             .push(&mut perf, order, &series(base, 60), &series(change, 60))
             .unwrap();
     }
-    pairs.record(&mut perf, &rule.judge(&pairs.evidence(None)));
+    pairs.record(&mut perf, &rule.evaluate(&pairs.evidence(None)));
     let quotient = (perf.result.unwrap() / perf.baseline.unwrap() - 1.0) * 100.0;
     assert!((quotient - perf.delta_pct.unwrap()).abs() < 1e-9);
     assert_eq!(perf.estimator, Some(Estimator::Median));
@@ -64,7 +64,7 @@ fn measurements_that_repeat_are_exact() {
             &constant(700.0),
         )
         .unwrap();
-    assert_eq!(rule.judge(&pairs.evidence(None)).step, Step::Another);
+    assert_eq!(rule.evaluate(&pairs.evidence(None)).step, Step::Another);
     pairs
         .push(
             &mut perf,
@@ -73,7 +73,7 @@ fn measurements_that_repeat_are_exact() {
             &constant(700.0),
         )
         .unwrap();
-    let judged = rule.judge(&pairs.evidence(None));
+    let judged = rule.evaluate(&pairs.evidence(None));
     assert!(matches!(judged.step, Step::Done(Verdict::Fail, _)), "{judged:?}");
     pairs
         .push(
@@ -103,7 +103,7 @@ fn printed_digits_bound_an_exact_comparison() {
                 .push(&mut perf, PairOrder::BaseFirst, &one(60.0), &one(61.0))
                 .unwrap();
         }
-        rule.judge(&pairs.evidence(None)).interval_pct.unwrap()
+        rule.evaluate(&pairs.evidence(None)).interval_pct.unwrap()
     };
     let [low, high] = gain(Some(0.1));
     assert!(low > 1.4 && high < 1.9, "{low} to {high}");
@@ -124,7 +124,7 @@ fn an_earlier_result_goes_on_where_it_stopped() {
         )
         .unwrap();
     let rule = Rule::new(-2.0, Direction::Higher, None, Some(2)).unwrap();
-    pairs.record(&mut perf, &rule.judge(&pairs.evidence(None)));
+    pairs.record(&mut perf, &rule.evaluate(&pairs.evidence(None)));
     let resumed = Pairs::resumed(&perf, 2, Reduction::default()).unwrap();
     assert_eq!(resumed.len(), 1);
     assert!(resumed.evidence(None).continued);

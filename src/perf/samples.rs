@@ -81,7 +81,7 @@ pub fn printed(measured: Option<&Measured>) -> Result<Printed, String> {
             count(measured.refused, "number"),
             measured.metric.name,
             note.shape,
-            why.says()
+            why.message()
         ));
     }
     Ok(Printed {

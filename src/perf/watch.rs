@@ -2,7 +2,7 @@
 //!
 //! Translates health issues into the reasons that results use. Evaluates no samples.
 
-use crate::domain::results::Spoiler;
+use crate::domain::results::Interference;
 use crate::gate::process::Supervisor;
 use crate::kernel::health::{self, GpuIssue, HealthMonitor, Kind, Reading};
 
@@ -34,7 +34,7 @@ impl Watch {
     }
 
     /// Takes the reading after all processes of the measurement have ended. Returns what disturbed it, worst first.
-    pub fn after(&mut self) -> Vec<(Spoiler, String)> {
+    pub fn after(&mut self) -> Vec<(Interference, String)> {
         let (Some(before), Some(after)) = (self.before.take(), self.look()) else {
             return Vec::new();
         };
@@ -65,14 +65,14 @@ impl Watch {
     }
 }
 
-fn told(issue: &GpuIssue) -> (Spoiler, String) {
-    let spoiler = match issue.kind {
-        Kind::Lost => Spoiler::Lost,
-        Kind::Foreign => Spoiler::Foreign,
-        Kind::Throttled => Spoiler::Throttled,
-        Kind::Memory => Spoiler::Memory,
-        Kind::Xid => Spoiler::Xid,
-        Kind::Split => Spoiler::Split,
+fn told(issue: &GpuIssue) -> (Interference, String) {
+    let interference = match issue.kind {
+        Kind::Lost => Interference::Lost,
+        Kind::Foreign => Interference::Foreign,
+        Kind::Throttled => Interference::Throttled,
+        Kind::Memory => Interference::Memory,
+        Kind::Xid => Interference::Xid,
+        Kind::Split => Interference::Split,
     };
-    (spoiler, issue.to_string())
+    (interference, issue.to_string())
 }

@@ -102,7 +102,7 @@ impl Answer {
             commit: group.head.clone(),
             contexts,
             gaps,
-            ignored: published.refused.iter().map(|one| one.why.says()).collect(),
+            ignored: published.refused.iter().map(|one| one.why.message()).collect(),
         })
     }
 

@@ -29,7 +29,7 @@ pub enum Doubt {
 
 impl Doubt {
     /// Returns a part of a sentence.
-    pub fn says(&self) -> String {
+    pub fn message(&self) -> String {
         match self {
             Doubt::Expired => "the artifact that proves them has expired".to_owned(),
             Doubt::NotAsked => "this token needs the permission `actions: read`".to_owned(),

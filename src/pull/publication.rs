@@ -266,7 +266,7 @@ impl<'a> Publication<'a> {
                 Sticky::ROOM.saturating_sub(notice.len() + rest.len()),
                 messages,
             )?,
-            Err(refusal) => comment_sections::refusal(self.selection().0, &refusal.why.says(), &self.head),
+            Err(refusal) => comment_sections::refusal(self.selection().0, &refusal.why.message(), &self.head),
         };
         Ok(notice + &table + &rest)
     }
@@ -477,7 +477,7 @@ impl<'a> Publication<'a> {
                 let line = format!("stale: {} changed", verify::names(&self.stale));
                 return (State::Error, line);
             }
-            Err(refusal) => return (State::Error, format!("refused: {}", refusal.why.says())),
+            Err(refusal) => return (State::Error, format!("refused: {}", refusal.why.message())),
         };
         let open =
             !results.uncovered.is_empty() || !self.tier_a.missing.is_empty() || self.contract_gap.is_some();

@@ -149,7 +149,7 @@ fn confirm(
         },
     };
     if let Err(refusal) = verify::verify(results, &expected) {
-        return unproven(&refusal.why.says());
+        return unproven(&refusal.why.message());
     }
     // Results of another registry are stale, and its bundles are not known here.
     if results.evidence.registry.as_ref() == Some(&trust.registry.sha256)

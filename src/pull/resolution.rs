@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use anyhow::{Context as _, bail};
 
-use crate::document::Defect;
+use crate::document::ParseError;
 use crate::domain::contract::Contract;
 use crate::domain::exit::NoVerdict;
 use crate::domain::finding::{FindingJson, Severity};
@@ -171,7 +171,7 @@ fn registry(
 }
 
 /// Returns the error of an issue without a valid contract.
-fn unusable(issue: &Issue, defect: &Defect) -> String {
+fn unusable(issue: &Issue, defect: &ParseError) -> String {
     let number = issue.number;
     let help = own_line(&["lint", "contract", "--issue", &number.to_string()]);
     format!(

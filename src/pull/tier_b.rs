@@ -111,7 +111,7 @@ pub fn blockers(
                         Doubt::Expired => &EVIDENCE_EXPIRED,
                         Doubt::NotAsked | Doubt::Unproven(_) => &EVIDENCE_UNPROVEN,
                     };
-                    let message = format!("the pass of `{id}` does not count: {}", why.says());
+                    let message = format!("the pass of `{id}` does not count: {}", why.message());
                     Blocker::new(code, message, step("run Tier B again"))
                 }
             }

@@ -228,10 +228,10 @@ fn middle(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// Returns the median at each sample, up to the shortest measurement. Returns nothing without measurements.
-fn median(launches: &[Vec<f64>]) -> Option<Vec<f64>> {
-    let length = launches.iter().map(Vec::len).min()?;
+fn median(measurements: &[Vec<f64>]) -> Option<Vec<f64>> {
+    let length = measurements.iter().map(Vec::len).min()?;
     (0..length)
-        .map(|i| middle(launches.iter().map(|launch| launch[i]).collect()))
+        .map(|i| middle(measurements.iter().map(|one| one[i]).collect()))
         .collect()
 }
 

@@ -55,7 +55,7 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
         notes.push(vec![text(format!("pairs: {}{more} %", changes.join(", ")))]);
     }
     if let Some(estimator) = perf.estimator {
-        notes.push(vec![text(format!("estimator: {}", estimator.word()))]);
+        notes.push(vec![text(format!("estimator: {}", estimator.as_str()))]);
     }
     notes.extend(perf_summary::undecided(perf, status).map(|line| vec![text(line)]));
     if perf.method != PerfMethod::Undecided {
@@ -74,7 +74,7 @@ pub fn notes(perf: &PerfResult, status: Verdict) -> Vec<RichText> {
         let by: Vec<String> = perf
             .spoiled_by
             .iter()
-            .map(|(spoiler, count)| format!("{} {count}", spoiler.word()))
+            .map(|(interference, count)| format!("{} {count}", interference.as_str()))
             .collect();
         let by = if by.is_empty() {
             String::new()

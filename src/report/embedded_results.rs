@@ -122,7 +122,7 @@ mod tests {
             *last = GateResult::new(Verdict::Fail, Some(Reason::ExitCode));
             last.supplied_by = Some("octocat".to_owned());
         }
-        results.overall = results.judge();
+        results.overall = results.evaluate();
         results
     }
 

@@ -65,7 +65,7 @@ fn case(id: &str, class: &str, result: &GateResult, red: bool) -> TestCase {
     if result.status != Verdict::Pass {
         status.set_type(result.reason.map_or(result.status.as_str(), |r| r.as_str()));
         if let Some(reason) = result.reason {
-            status.set_message(reason.says());
+            status.set_message(reason.message());
             status.set_description(reason.remedy());
         }
     }

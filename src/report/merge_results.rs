@@ -117,7 +117,7 @@ pub fn merge(parts: Vec<Results>, whole: Option<Whole<'_>>) -> Result<Results, R
             joined.uncovered.push(id);
         }
     }
-    joined.overall = joined.judge();
+    joined.overall = joined.evaluate();
     Ok(joined)
 }
 

@@ -35,7 +35,7 @@ pub fn notes(numeric: &NumericResult) -> Vec<RichText> {
             runs(numeric.runs[0], base),
             runs(numeric.runs[1], change)
         ))]);
-        notes.push(vec![text(format!("declared: {}", numeric.declared.word()))]);
+        notes.push(vec![text(format!("declared: {}", numeric.declared.as_str()))]);
     }
     notes.extend(numeric.finding().map(|line| rich_text(&line)));
     if let Some(minutes) = numeric.gpu_minutes {

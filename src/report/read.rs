@@ -128,7 +128,7 @@ pub fn check(results: &Results) -> Result<(), Refusal> {
     if let Some(why) = plausible::odd_run(results) {
         return refuse(why);
     }
-    let overall = results.judge();
+    let overall = results.evaluate();
     if overall != results.overall {
         return refuse(format!(
             "`overall` says {}, and the gates say {}",

@@ -27,9 +27,9 @@ pub fn of_results(results: &Results) -> Value {
         .map(|r| {
             json!({
                 "id": r.as_str(),
-                "shortDescription": { "text": r.says() },
+                "shortDescription": { "text": r.message() },
                 "helpUri": page::of_code(r.as_str()),
-                "help": { "text": if r.remedy().is_empty() { r.says() } else { r.remedy() } },
+                "help": { "text": if r.remedy().is_empty() { r.message() } else { r.remedy() } },
             })
         })
         .collect();
@@ -37,7 +37,7 @@ pub fn of_results(results: &Results) -> Value {
         .iter()
         .map(|(id, r)| {
             let rule = r.reason.map_or(r.status.as_str(), Reason::as_str);
-            let says = r.reason.map_or("It did not pass.", Reason::says);
+            let says = r.reason.map_or("It did not pass.", Reason::message);
             json!({
                 "ruleId": rule,
                 "level": if r.status == Verdict::Fail { "error" } else { "warning" },

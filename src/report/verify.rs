@@ -79,7 +79,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// Returns the text that is published.
-    pub fn says(&self) -> String {
+    pub fn message(&self) -> String {
         match self {
             RefusalKind::Missing => "the run left no results".to_owned(),
             RefusalKind::Unreadable => "the results are not a regular, readable file".to_owned(),

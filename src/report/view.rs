@@ -202,7 +202,9 @@ impl Row {
             gate: id.to_owned(),
             status: result.status.as_str(),
             reason: result.reason.map(Reason::as_str),
-            why: result.reason.map(|r| rich_text(r.says().trim_end_matches('.'))),
+            why: result
+                .reason
+                .map(|r| rich_text(r.message().trim_end_matches('.'))),
             node_tps_p50: result.node_tps_p50.map(number::quantity),
             headline: headline.map(number::quantity),
             notes: notes(result, name),
@@ -423,7 +425,7 @@ fn remedies(gates: &[(&GateId, &GateResult)]) -> Vec<Remedy> {
                 reason: reason.as_str(),
                 gates: vec![(*id).clone()],
                 more: 0,
-                why: rich_text(reason.says()),
+                why: rich_text(reason.message()),
                 remedy: rich_text(reason.remedy()),
             }),
         }

@@ -27,7 +27,7 @@ use crate::system::process::{self, THIS_PROGRAM};
 use crate::system::process_tree::{self, Descendants, Leader};
 use crate::system::signals::{SUPERVISOR_DIED, Signals, Stop};
 
-/// How long the keepers of the worker may take to end by themselves.
+/// How long the reapers of the worker may take to end by themselves.
 const KEEPER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the supervisor tries to kill processes that start new processes: longer than for a command, because nothing does it
@@ -122,7 +122,7 @@ pub enum WorkerExit {
 /// `records_argument` turns the number of the descriptor for [`open_records`] into an extra argument.
 /// `pid_argument` turns the process id of the supervisor into an extra argument; the worker passes that id to
 /// [`bind_to_supervisor`]. The worker inherits `shared`, so that a lock on it lasts until both processes have ended.
-/// If the worker is killed, its children with the subcommand `keeper` may first clean up what the supervisor cannot kill.
+/// If the worker is killed, its children with the subcommand `reaper` may first clean up what the supervisor cannot kill.
 ///
 /// # Errors
 /// The worker cannot be started.
@@ -132,7 +132,7 @@ pub fn run_worker(
     pid_argument: impl Fn(i32) -> OsString,
     shared: Option<BorrowedFd<'_>>,
     mut records: Option<(&mut Records, impl Fn(i32) -> OsString)>,
-    keeper: &str,
+    reaper: &str,
 ) -> io::Result<WorkerExit> {
     let descendants = Descendants::adopt()?;
     let continuation = Continuation::new()?;
@@ -216,7 +216,7 @@ pub fn run_worker(
     };
     // The rest takes less time than this limit.
     stalled.postpone();
-    let mut exit = worker_exit(status, &descendants, keeper);
+    let mut exit = worker_exit(status, &descendants, reaper);
     let is_ours = stopped > PATIENCE && matches!(exit, WorkerExit::Killed(_));
     if is_ours || was_stopped && exit == WorkerExit::Exited(0) {
         exit = WorkerExit::Stopped;
@@ -227,7 +227,7 @@ pub fn run_worker(
     Ok(exit)
 }
 
-fn worker_exit(status: WaitStatus, descendants: &Descendants, keeper: &str) -> WorkerExit {
+fn worker_exit(status: WaitStatus, descendants: &Descendants, reaper: &str) -> WorkerExit {
     let exit = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) if code == i32::from(panics::EXIT_CODE) => WorkerExit::Panicked,
         (Some(code), _) => return WorkerExit::Exited(code),
@@ -235,7 +235,7 @@ fn worker_exit(status: WaitStatus, descendants: &Descendants, keeper: &str) -> W
     };
     process::reap();
     let until = Instant::now() + KEEPER_TIMEOUT;
-    while Instant::now() < until && descendants.living().iter().any(|one| one.runs_subcommand(keeper)) {
+    while Instant::now() < until && descendants.living().iter().any(|one| one.runs_subcommand(reaper)) {
         std::thread::sleep(Duration::from_millis(20));
         process::reap();
     }

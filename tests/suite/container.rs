@@ -261,7 +261,7 @@ fn signals_and_kills_end_the_container() {
         let fixture = ContainerFixture::new();
         let mark = mark(10 + n);
         if is_deaf {
-            // Only the keeper can end this container.
+            // Only the reaper can end this container.
             std::fs::write(fixture.0.sandbox.path("bin/deaf"), "").unwrap();
         }
         fixture

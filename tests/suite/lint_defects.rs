@@ -11,7 +11,7 @@ const ATTESTATION: &str = include_str!("../fixtures/lint/attestation.md");
 const REGISTRY: &str = include_str!("../fixtures/lint/gates.toml");
 
 /// A defect: the text to replace, its replacement, the expected code, and the expected line (see [`line_of`]).
-struct Defect(&'static str, &'static str, &'static str, &'static str);
+struct ParseError(&'static str, &'static str, &'static str, &'static str);
 
 /// Creates a checkout with a registry and the files that the registry requires.
 fn checkout() -> Sandbox {
@@ -25,7 +25,7 @@ fn checkout() -> Sandbox {
     sandbox
 }
 
-fn plant(clean: &str, Defect(from, to, ..): &Defect) -> String {
+fn plant(clean: &str, ParseError(from, to, ..): &ParseError) -> String {
     assert!(clean.contains(from), "the clean document has no {from:?}");
     clean.replacen(from, to, 1)
 }
@@ -41,7 +41,7 @@ fn line_of(text: &str, position: &str) -> u64 {
 }
 
 /// Lints all variants in one call and asserts that each has exactly its own finding.
-fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants: &[Defect]) {
+fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants: &[ParseError]) {
     let sandbox = checkout();
     let mut args = vec![
         "lint".to_owned(),
@@ -76,7 +76,7 @@ fn each_is_found(kind: &str, clean: &str, suffix: &str, options: &[&str], plants
         collect(&sandbox.gates(&args).run().findings());
     }
     let mut wrong = Vec::new();
-    for (name, (Defect(from, to, code, _), line, text)) in &wanted {
+    for (name, (ParseError(from, to, code, _), line, text)) in &wanted {
         let got = found.remove(name).unwrap_or_default();
         let exact = got.len() == 1 && got[0]["code"] == *code && got[0]["line"] == *line;
         let lines = text.lines().count() as u64;
@@ -137,308 +137,308 @@ fn contract_defects_are_found_on_their_lines() {
         &[],
         &[
             // Documents.
-            Defect("```yaml", "```json", "no-block", "```json"),
-            Defect(
+            ParseError("```yaml", "```json", "no-block", "```json"),
+            ParseError(
                 "  issue: 03a\n",
                 "  issue: 03a\n  issue: 03b\n",
                 "duplicate-key",
                 "issue: 03b",
             ),
-            Defect("issue: 03a", "issue: &id 03a", "yaml-anchor", "&id"),
-            Defect("issue: 03a", "issue: !!str 03a", "yaml-tag", "!!str"),
-            Defect(
+            ParseError("issue: 03a", "issue: &id 03a", "yaml-anchor", "&id"),
+            ParseError("issue: 03a", "issue: !!str 03a", "yaml-tag", "!!str"),
+            ParseError(
                 "depends_on: [01]",
                 "depends_on: [01",
                 "invalid-yaml",
                 "depends_on: [01",
             ),
-            Defect(
+            ParseError(
                 "  slug: attention",
                 "\tslug: attention",
                 "invalid-yaml",
                 "slug: attention",
             ),
-            Defect(
+            ParseError(
                 "    - B200-only",
                 "    - \"B200-only",
                 "invalid-yaml",
                 "B200-only",
             ),
-            Defect(
+            ParseError(
                 "### Notes",
                 "```yaml\nnmoe: {}\n```\n\n### Notes",
                 "several-blocks",
                 "nmoe: {}@-1",
             ),
-            Defect(
+            ParseError(
                 "slug: attention",
                 "slug attention",
                 "invalid-yaml",
                 "slug attention",
             ),
-            Defect(
+            ParseError(
                 "slug: attention",
                 "slug: it: attention",
                 "invalid-yaml",
                 "it: attention",
             ),
-            Defect(
+            ParseError(
                 "slug: attention",
                 "slug: `attention`",
                 "invalid-yaml",
                 "`attention`",
             ),
             // Keys and types.
-            Defect("  slug: attention\n", "", "missing-key", "nmoe:"),
-            Defect("  kind: feature\n", "", "missing-key", "nmoe:"),
-            Defect("  complexity: M\n", "", "missing-key", "nmoe:"),
-            Defect("  issue: 03a\n", "", "missing-key", "nmoe:"),
-            Defect("  risk: hot\n", "", "missing-key", "nmoe:"),
-            Defect("    metric: node_tps_p50\n", "", "missing-key", "  perf:"),
-            Defect("    budget_pct: -10\n", "", "missing-key", "  perf:"),
-            Defect("  allow:\n", "  alow:\n", "unknown-key", "alow"),
-            Defect(
+            ParseError("  slug: attention\n", "", "missing-key", "nmoe:"),
+            ParseError("  kind: feature\n", "", "missing-key", "nmoe:"),
+            ParseError("  complexity: M\n", "", "missing-key", "nmoe:"),
+            ParseError("  issue: 03a\n", "", "missing-key", "nmoe:"),
+            ParseError("  risk: hot\n", "", "missing-key", "nmoe:"),
+            ParseError("    metric: node_tps_p50\n", "", "missing-key", "  perf:"),
+            ParseError("    budget_pct: -10\n", "", "missing-key", "  perf:"),
+            ParseError("  allow:\n", "  alow:\n", "unknown-key", "alow"),
+            ParseError(
                 "  slug: attention\n",
                 "  slug: attention\n  owner: me\n",
                 "unknown-key",
                 "owner",
             ),
-            Defect("gates:\n", "notes: none\ngates:\n", "unknown-key", "notes: none"),
-            Defect(
+            ParseError("gates:\n", "notes: none\ngates:\n", "unknown-key", "notes: none"),
+            ParseError(
                 "slug: attention",
                 "slug: [attention]",
                 "wrong-type",
                 "[attention]",
             ),
-            Defect(
+            ParseError(
                 "- TOML-only config, container-first execution",
                 "- TOML-only: container-first",
                 "wrong-type",
                 "TOML-only:",
             ),
-            Defect("budget_pct: -10", "budget_pct: \"-10\"", "wrong-type", "\"-10\""),
-            Defect("budget_pct: -10", "budget_pct: .nan", "wrong-type", ".nan"),
-            Defect("budget_pct: -10", "budget_pct: .inf", "wrong-type", ".inf"),
-            Defect("budget_pct: -10", "budget_pct: 10%", "wrong-type", "10%"),
-            Defect(
+            ParseError("budget_pct: -10", "budget_pct: \"-10\"", "wrong-type", "\"-10\""),
+            ParseError("budget_pct: -10", "budget_pct: .nan", "wrong-type", ".nan"),
+            ParseError("budget_pct: -10", "budget_pct: .inf", "wrong-type", ".inf"),
+            ParseError("budget_pct: -10", "budget_pct: 10%", "wrong-type", "10%"),
+            ParseError(
                 "deny:\n    - nmoe/csrc/**",
                 "deny: nmoe/csrc/**",
                 "wrong-type",
                 "deny:",
             ),
-            Defect("slug: attention", "slug:", "empty-value", "slug:"),
-            Defect(
+            ParseError("slug: attention", "slug:", "empty-value", "slug:"),
+            ParseError(
                 "    - cpu:import\n",
                 "    - cpu:import\n    -\n",
                 "empty-value",
                 "cpu:compileall@-1",
             ),
-            Defect("deny:\n    - nmoe/csrc/**", "deny:", "empty-value", "deny:"),
+            ParseError("deny:\n    - nmoe/csrc/**", "deny:", "empty-value", "deny:"),
             // Words.
-            Defect(
+            ParseError(
                 "kind: feature",
                 "kind: feature|bugfix|perf",
                 "unfilled-placeholder",
                 "bugfix",
             ),
-            Defect("issue: 03a", "issue: <NN>", "unfilled-placeholder", "<NN>"),
-            Defect("slug: attention", "slug: TODO", "unfilled-placeholder", "TODO"),
-            Defect(
+            ParseError("issue: 03a", "issue: <NN>", "unfilled-placeholder", "<NN>"),
+            ParseError("slug: attention", "slug: TODO", "unfilled-placeholder", "TODO"),
+            ParseError(
                 "budget_pct: -10",
                 "budget_pct: <number>",
                 "unfilled-placeholder",
                 "<number>",
             ),
-            Defect(
+            ParseError(
                 "nmoe/attention/**",
                 "nmoe/<module>/**",
                 "unfilled-placeholder",
                 "<module>",
             ),
-            Defect("kind: feature", "kind: Feature", "invalid-value", "Feature"),
-            Defect("kind: feature", "kind: chore", "invalid-value", "chore"),
-            Defect("complexity: M", "complexity: XL", "invalid-value", "XL"),
-            Defect("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
-            Defect("issue: 03a", "issue: 03/a", "invalid-issue-id", "03/a"),
-            Defect(
+            ParseError("kind: feature", "kind: Feature", "invalid-value", "Feature"),
+            ParseError("kind: feature", "kind: chore", "invalid-value", "chore"),
+            ParseError("complexity: M", "complexity: XL", "invalid-value", "XL"),
+            ParseError("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
+            ParseError("issue: 03a", "issue: 03/a", "invalid-issue-id", "03/a"),
+            ParseError(
                 "depends_on: [01]",
                 "depends_on: [\"issue 1\"]",
                 "invalid-issue-id",
                 "issue 1",
             ),
-            Defect(
+            ParseError(
                 "slug: attention",
                 "slug: Fast_Attention",
                 "invalid-slug",
                 "Fast_Attention",
             ),
-            Defect(
+            ParseError(
                 "depends_on: [01]",
                 "depends_on: [01, 03a]",
                 "self-dependency",
                 "[01, 03a]",
             ),
-            Defect(
+            ParseError(
                 "depends_on: [01]",
                 "depends_on: [01, 01]",
                 "duplicate-entry",
                 "[01, 01]",
             ),
             // Scope.
-            Defect(
+            ParseError(
                 "- nmoe/model.py",
                 "- /nmoe/model.py",
                 "invalid-glob",
                 "/nmoe/model.py",
             ),
-            Defect("- nmoe/model.py", "- ../nmoe/model.py", "invalid-glob", "../nmoe"),
-            Defect("- nmoe/model.py", "- nmoe/[model.py", "invalid-glob", "[model.py"),
-            Defect("- nmoe/model.py", "- \"!nmoe/model.py\"", "invalid-glob", "!nmoe"),
-            Defect(
+            ParseError("- nmoe/model.py", "- ../nmoe/model.py", "invalid-glob", "../nmoe"),
+            ParseError("- nmoe/model.py", "- nmoe/[model.py", "invalid-glob", "[model.py"),
+            ParseError("- nmoe/model.py", "- \"!nmoe/model.py\"", "invalid-glob", "!nmoe"),
+            ParseError(
                 "- nmoe/csrc/**",
                 "- nmoe/model.py",
                 "allow-swallowed",
                 "    - nmoe/model.py",
             ),
-            Defect(
+            ParseError(
                 "- nmoe/csrc/**",
                 "- nmoe/attention",
                 "allow-swallowed",
                 "nmoe/attention/**",
             ),
-            Defect(
+            ParseError(
                 "- nmoe/csrc/**",
                 "- nmoe/attention/*/**\n    - nmoe/attention/**",
                 "allow-swallowed",
                 "nmoe/attention/**",
             ),
-            Defect(
+            ParseError(
                 "merge_hotspots: [nmoe/config.py]",
                 "merge_hotspots: [nmoe/train.py]",
                 "hotspot-outside-scope",
                 "nmoe/train.py",
             ),
-            Defect(
+            ParseError(
                 "    - nmoe/attention/**\n    - nmoe/model.py\n    - nmoe/config.py\n",
                 "    - nmoe/no_such/*\n    - nmoe/config*\n",
                 "allow-matches-nothing",
                 "  allow:",
             ),
             // A plain name next to a misspelled folder may be a new file, but the folder is not.
-            Defect(
+            ParseError(
                 "    - nmoe/model.py\n",
                 "    - nmoe/model.py\n    - nmo/attention/**\n",
                 "allow-matches-nothing",
                 "nmo/attention/**",
             ),
             // Invariants and knobs.
-            Defect(
+            ParseError(
                 "    - B200-only (sm_100a); fail off-target\n",
                 "",
                 "missing-invariant",
                 "invariants:",
             ),
-            Defect(
+            ParseError(
                 "    - No NCCL all-to-all on the MoE path\n",
                 "",
                 "missing-invariant",
                 "invariants:",
             ),
-            Defect(
+            ParseError(
                 "- No NCCL all-to-all on the MoE path",
                 "- NCCL all-to-all on the MoE path",
                 "missing-invariant",
                 "invariants:",
             ),
-            Defect(
+            ParseError(
                 "    - TOML-only config, container-first execution\n",
                 "",
                 "missing-invariant",
                 "invariants:",
             ),
-            Defect(
+            ParseError(
                 "add: []",
                 "add: [\"window = 128\"]",
                 "invalid-knob",
                 "window = 128",
             ),
             // Gates and budget.
-            Defect(
+            ParseError(
                 "- cpu:compileall",
                 "- cpu:compileal",
                 "unknown-gate",
                 "cpu:compileal",
             ),
-            Defect(
+            ParseError(
                 "- cpu:compileall",
                 "- hot_path_min",
                 "unknown-gate",
                 "hot_path_min",
             ),
-            Defect(
+            ParseError(
                 "- cpu:compileall",
                 "- cpu:import",
                 "duplicate-entry",
                 "- cpu:import@+1",
             ),
-            Defect(
+            ParseError(
                 "    - b200:moonlight_8x20\n",
                 "",
                 "compare-not-required",
                 "compare:",
             ),
-            Defect(
+            ParseError(
                 "compare: b200:moonlight_8x20",
                 "compare: cpu:import",
                 "perf-inconsistent",
                 "compare:",
             ),
-            Defect(
+            ParseError(
                 "metric: node_tps_p50",
                 "metric: step_ms_p50",
                 "perf-inconsistent",
                 "metric:",
             ),
-            Defect(
+            ParseError(
                 "gate: perf:baseline_delta",
                 "gate: cpu:import",
                 "perf-inconsistent",
                 "gate: cpu:import",
             ),
-            Defect(
+            ParseError(
                 "gate: perf:baseline_delta",
                 "gate: baseline_delta",
                 "unknown-gate",
                 "gate: baseline_delta",
             ),
-            Defect(
+            ParseError(
                 "baseline_ref: origin/master",
                 "baseline_ref: --lock",
                 "invalid-ref",
                 "--lock",
             ),
-            Defect(
+            ParseError(
                 "baseline_ref: origin/master",
                 "baseline_ref: a..b",
                 "invalid-ref",
                 "a..b",
             ),
-            Defect("budget_pct: -10", "budget_pct: -100", "invalid-budget", "-100"),
-            Defect(
+            ParseError("budget_pct: -10", "budget_pct: -100", "invalid-budget", "-100"),
+            ParseError(
                 "budget_pct: -10",
                 "budget_pct: 10",
                 "positive-budget",
                 "budget_pct",
             ),
             // The form around the block.
-            Defect(
+            ParseError(
                 "Local attention in three of four layers. It halves the cost of long contexts.",
                 "_No response_",
                 "empty-summary",
                 "### Summary",
             ),
-            Defect("- [X]", "- [ ]", "unticked-box", "- [ ]"),
-            Defect(
+            ParseError("- [X]", "- [ ]", "unticked-box", "- [ ]"),
+            ParseError(
                 "- [X] Nothing private is in this issue.\n",
                 "nothing\n",
                 "missing-confirmation",
@@ -456,128 +456,128 @@ fn attestation_defects_are_found_on_their_lines() {
         "md",
         &["--contract", "contract.md", "--branch", "issue/03a-attention"],
         &[
-            Defect("nmoe_pr:", "nmoe-pr:", "no-block", "## PR"),
-            Defect(
+            ParseError("nmoe_pr:", "nmoe-pr:", "no-block", "## PR"),
+            ParseError(
                 "## PR Attestation",
                 "## Overview\n\n## PR Attestation",
                 "attestation-not-first",
                 "```yaml",
             ),
-            Defect("  pr_sha: 1188731\n", "", "missing-key", "nmoe_pr:"),
-            Defect(
+            ParseError("  pr_sha: 1188731\n", "", "missing-key", "nmoe_pr:"),
+            ParseError(
                 "  tier_b: [b200:moonlight_8x20]\n",
                 "",
                 "missing-key",
                 "gates_passed:",
             ),
-            Defect(
+            ParseError(
                 "\nperf:\n",
                 "\nevidence:\n  - it works\nperf:\n",
                 "unknown-key",
                 "evidence:",
             ),
-            Defect(
+            ParseError(
                 "  status: pass\n",
                 "  status: pass\n  notes: fast\n",
                 "unknown-key",
                 "notes: fast",
             ),
-            Defect("issue: 03a", "issue: 5", "issue-mismatch", "issue: 5"),
-            Defect("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
-            Defect("risk: hot", "risk: warm", "risk-mismatch", "risk: warm"),
-            Defect("risk: hot", "risk: data", "invalid-value", "risk: data"),
-            Defect(
+            ParseError("issue: 03a", "issue: 5", "issue-mismatch", "issue: 5"),
+            ParseError("issue: 03a", "issue: \"#5\"", "invalid-issue-id", "#5"),
+            ParseError("risk: hot", "risk: warm", "risk-mismatch", "risk: warm"),
+            ParseError("risk: hot", "risk: data", "invalid-value", "risk: data"),
+            ParseError(
                 "pr_sha: 1188731",
                 "pr_sha: <sha>",
                 "unfilled-placeholder",
                 "<sha>",
             ),
-            Defect(
+            ParseError(
                 "pr_sha: 1188731",
                 "pr_sha: 118873",
                 "invalid-sha",
                 "pr_sha: 118873",
             ),
-            Defect("pr_sha: 1188731", "pr_sha: HEAD", "invalid-sha", "pr_sha: HEAD"),
-            Defect(
+            ParseError("pr_sha: 1188731", "pr_sha: HEAD", "invalid-sha", "pr_sha: HEAD"),
+            ParseError(
                 "baseline_sha: 800ae9d",
                 "baseline_sha: origin/master",
                 "invalid-sha",
                 "origin/master",
             ),
-            Defect(
+            ParseError(
                 "baseline_sha: 800ae9d",
                 "baseline_sha: 1188731aa",
                 "same-commit",
                 "1188731aa",
             ),
-            Defect("  baseline_sha: 800ae9d\n", "", "missing-baseline", "nmoe_pr:"),
-            Defect(
+            ParseError("  baseline_sha: 800ae9d\n", "", "missing-baseline", "nmoe_pr:"),
+            ParseError(
                 "- cpu:compileall",
                 "- cpu:compileall\n    - cpu:syntax",
                 "unknown-gate",
                 "cpu:syntax",
             ),
-            Defect("    - cpu:compileall\n", "", "tier-a-uncovered", "tier_a:"),
-            Defect(
+            ParseError("    - cpu:compileall\n", "", "tier-a-uncovered", "tier_a:"),
+            ParseError(
                 "- cpu:compileall",
                 "- cpu:compileall\n    - b200:moonlet_1x10",
                 "wrong-tier",
                 "moonlet",
             ),
-            Defect(
+            ParseError(
                 "tier_b: [b200:moonlight_8x20]",
                 "tier_b: [b200:moonlight_8x20, cpu:import]",
                 "wrong-tier",
                 "tier_b:",
             ),
-            Defect(
+            ParseError(
                 "baseline: 125000",
                 "baseline: <number>",
                 "unfilled-placeholder",
                 "<number>",
             ),
-            Defect("baseline: 125000", "baseline: many", "wrong-type", "many"),
-            Defect("delta_pct: -5.0", "delta_pct: 5.0", "wrong-delta", "delta_pct"),
-            Defect("delta_pct: -5.0", "delta_pct: -5.2", "wrong-delta", "delta_pct"),
-            Defect("  delta_pct: -5.0\n", "", "missing-key", "perf:"),
-            Defect("  baseline: 125000\n", "", "missing-key", "perf:"),
-            Defect("status: pass", "status: fail", "status-disagrees", "status: fail"),
-            Defect(
+            ParseError("baseline: 125000", "baseline: many", "wrong-type", "many"),
+            ParseError("delta_pct: -5.0", "delta_pct: 5.0", "wrong-delta", "delta_pct"),
+            ParseError("delta_pct: -5.0", "delta_pct: -5.2", "wrong-delta", "delta_pct"),
+            ParseError("  delta_pct: -5.0\n", "", "missing-key", "perf:"),
+            ParseError("  baseline: 125000\n", "", "missing-key", "perf:"),
+            ParseError("status: pass", "status: fail", "status-disagrees", "status: fail"),
+            ParseError(
                 "status: pass",
                 "status: pass|fail",
                 "unfilled-placeholder",
                 "pass|fail",
             ),
-            Defect("status: pass", "status: pending", "perf-pending", "pending"),
-            Defect("status: pass", "status: good", "invalid-value", "good"),
-            Defect(
+            ParseError("status: pass", "status: pending", "perf-pending", "pending"),
+            ParseError("status: pass", "status: good", "invalid-value", "good"),
+            ParseError(
                 "budget_pct: -10",
                 "budget_pct: -20",
                 "perf-inconsistent",
                 "budget_pct",
             ),
-            Defect(
+            ParseError(
                 "compare: b200:moonlight_8x20",
                 "compare: b200:moonlet_1x10",
                 "perf-inconsistent",
                 "compare:",
             ),
-            Defect("gate: perf:baseline_delta", "gate: n/a", "unknown-gate", "n/a"),
-            Defect(
+            ParseError("gate: perf:baseline_delta", "gate: n/a", "unknown-gate", "n/a"),
+            ParseError(
                 "- Local attention in three of four layers.",
                 "- What changed:",
                 "empty-summary",
                 "## Summary",
             ),
-            Defect("- [x] Paths", "- [ ] Paths", "unticked-box", "- [ ]"),
-            Defect(
+            ParseError("- [x] Paths", "- [ ] Paths", "unticked-box", "- [ ]"),
+            ParseError(
                 "- [x] Paths come from configuration.\n",
                 "",
                 "missing-confirmation",
                 "## Public-safety",
             ),
-            Defect(
+            ParseError(
                 "## Public-safety (required)",
                 "## Safety",
                 "missing-confirmation",
@@ -613,183 +613,183 @@ fn registry_defects_are_found_on_their_lines() {
         "toml",
         &[],
         &[
-            Defect("timeout_s = 30", "timeout_s = = 30", "invalid-toml", "= = 30"),
-            Defect(
+            ParseError("timeout_s = 30", "timeout_s = = 30", "invalid-toml", "= = 30"),
+            ParseError(
                 "timeout_s = 30",
                 "timeout_s = 30\ntimeout_s = 31",
                 "duplicate-key",
                 "timeout_s = 31",
             ),
-            Defect(
+            ParseError(
                 "[gates.\"cpu:compileall\"]",
                 "[gates.\"cpu:import\"]",
                 "duplicate-key",
                 "[gates.\"cpu:import\"]@5",
             ),
-            Defect(
+            ParseError(
                 "version = \"1\"",
                 "version = \"9\"",
                 "unsupported-version",
                 "version",
             ),
-            Defect("tier = \"a\"\n", "", "missing-key", "[gates.\"cpu:import\"]"),
-            Defect("tier = \"a\"", "tier = \"c\"", "invalid-value", "tier = \"c\""),
-            Defect(
+            ParseError("tier = \"a\"\n", "", "missing-key", "[gates.\"cpu:import\"]"),
+            ParseError("tier = \"a\"", "tier = \"c\"", "invalid-value", "tier = \"c\""),
+            ParseError(
                 "kind = \"external\"",
                 "kind = \"elsewhere\"",
                 "invalid-value",
                 "elsewhere",
             ),
-            Defect("timeout_s = 30", "timeout = 30", "unknown-key", "timeout = 30"),
-            Defect("timeout_s = 30", "timeout_s = \"30\"", "wrong-type", "\"30\""),
-            Defect("timeout_s = 30", "timeout_s = -1", "wrong-type", "-1"),
-            Defect("timeout_s = 30", "timeout_s = 1.5", "wrong-type", "1.5"),
-            Defect(
+            ParseError("timeout_s = 30", "timeout = 30", "unknown-key", "timeout = 30"),
+            ParseError("timeout_s = 30", "timeout_s = \"30\"", "wrong-type", "\"30\""),
+            ParseError("timeout_s = 30", "timeout_s = -1", "wrong-type", "-1"),
+            ParseError("timeout_s = 30", "timeout_s = 1.5", "wrong-type", "1.5"),
+            ParseError(
                 "cmd = \"python -c 'import nmoe'\"\n",
                 "",
                 "gate-without-command",
                 "[gates.\"cpu:import\"]",
             ),
-            Defect(
+            ParseError(
                 "cmd = \"python -c 'import nmoe'\"",
                 "cmd = \"\"",
                 "gate-without-command",
                 "cmd = \"\"",
             ),
-            Defect(
+            ParseError(
                 "[gates.\"cpu:import\"]",
                 "[gates.\"cpu import\"]",
                 "invalid-gate-id",
                 "cpu import",
             ),
-            Defect(
+            ParseError(
                 "note = \"run elsewhere\"",
                 "cmd = \"make\"",
                 "unused-key",
                 "cmd = \"make\"",
             ),
-            Defect(
+            ParseError(
                 "timeout_s = 60",
                 "timeout_s = 60\npairs = 2",
                 "unused-key",
                 "pairs = 2",
             ),
-            Defect(
+            ParseError(
                 "timeout_s = 30",
                 "timeout_s = 30\ngpus = 1",
                 "tier-a-needs-gpu",
                 "gpus = 1",
             ),
-            Defect("gpus = 1", "gpus = 16", "too-many-gpus", "gpus = 16"),
-            Defect(
+            ParseError("gpus = 1", "gpus = 16", "too-many-gpus", "gpus = 16"),
+            ParseError(
                 "requires = [\"NMOE_DATA_PATH\"]",
                 "requires = [\"NMOE_DATA_PATH\", \"GITHUB_TOKEN\"]",
                 "forbidden-env",
                 "GITHUB_TOKEN",
             ),
-            Defect(
+            ParseError(
                 "requires = [\"NMOE_DATA_PATH\"]",
                 "requires = [\"NMOE_DATA_PATH\", \"$X\"]",
                 "invalid-env-name",
                 "$X",
             ),
-            Defect(
+            ParseError(
                 "requires = [\"NMOE_DATA_PATH\", \"NMOE_RUN_ROOT\"]",
                 "requires = [\"NMOE_DATA_PATH\"]",
                 "undeclared-env",
                 "--checkpoint_dir",
             ),
-            Defect(
+            ParseError(
                 "configs/moonlet.toml\"]",
                 "configs/no_such.toml\"]",
                 "missing-file",
                 "no_such",
             ),
-            Defect(
+            ParseError(
                 "configs/moonlet.toml\"]",
                 "../moonlet.toml\"]",
                 "invalid-path",
                 "../moonlet",
             ),
-            Defect("nmoe/\"", "nmoe/ || true\"", "unsafe-command", "|| true"),
-            Defect("nmoe/\"", "nmoe/; sudo ls\"", "unsafe-command", "sudo"),
-            Defect(
+            ParseError("nmoe/\"", "nmoe/ || true\"", "unsafe-command", "|| true"),
+            ParseError("nmoe/\"", "nmoe/; sudo ls\"", "unsafe-command", "sudo"),
+            ParseError(
                 "--steps=20 \\",
                 "--steps=20 ${{ inputs.x }} \\",
                 "unsafe-command",
                 "inputs.x",
             ),
-            Defect(
+            ParseError(
                 "name = \"step_ms\"",
                 "name = \"Step ms\"",
                 "invalid-pattern",
                 "Step ms",
             ),
-            Defect("([0-9.]+)", "[0-9.]+", "invalid-pattern", "pattern"),
-            Defect("([0-9.]+)", "([0-9.]+", "invalid-pattern", "pattern"),
-            Defect(
+            ParseError("([0-9.]+)", "[0-9.]+", "invalid-pattern", "pattern"),
+            ParseError("([0-9.]+)", "([0-9.]+", "invalid-pattern", "pattern"),
+            ParseError(
                 "compare_gate = \"b200:moonlight_8x20\"\n",
                 "",
                 "missing-key",
                 "[gates.\"perf:baseline_delta\"]",
             ),
-            Defect(
+            ParseError(
                 "compare_gate = \"b200:moonlight_8x20\"",
                 "compare_gate = \"b200:moonlight\"",
                 "unknown-gate",
                 "compare_gate",
             ),
-            Defect(
+            ParseError(
                 "metric = \"node_tps_p50\"",
                 "metric = \"loss_p50\"",
                 "metric-not-yielded",
                 "loss_p50",
             ),
-            Defect(
+            ParseError(
                 "metric = \"node_tps_p50\"",
                 "metric = \"node_tps\"",
                 "metric-not-yielded",
                 "metric = \"node_tps\"",
             ),
-            Defect(
+            ParseError(
                 "--nproc_per_node=8",
                 "--nproc_per_node=1",
                 "metric-not-yielded",
                 "compare_gate",
             ),
-            Defect(
+            ParseError(
                 "perf_args = \"--log_every=1\"\n",
                 "",
                 "too-few-samples",
                 "compare_gate",
             ),
-            Defect("max_pairs = 5", "max_pairs = 1", "wrong-type", "max_pairs"),
-            Defect(
+            ParseError("max_pairs = 5", "max_pairs = 1", "wrong-type", "max_pairs"),
+            ParseError(
                 "hot_path_min = [\"b200:moonlet_1x10\"",
                 "hot_path_min = [\"b200:moonlet\"",
                 "unknown-gate",
                 "hot_path_min",
             ),
-            Defect(
+            ParseError(
                 "hot_path_min = [\"b200:moonlet_1x10\", \"b200:moonlight_8x20\"]",
                 "hot_path_min = []",
                 "empty-value",
                 "hot_path_min",
             ),
-            Defect("hot_path_min =", "single =", "reserved-name", "single ="),
-            Defect(
+            ParseError("hot_path_min =", "single =", "reserved-name", "single ="),
+            ParseError(
                 "  \"b200:moonlight_8x20\",\n",
                 "",
                 "compare-not-in-bundle",
                 "  \"perf:baseline_delta\"",
             ),
-            Defect(
+            ParseError(
                 "  \"zero2:resume_determinism\",\n",
                 "  \"zero2:resume_determinism\",\n  \"zero2:resume_determinism\",\n",
                 "duplicate-entry",
                 "  \"perf:baseline_delta\",@-1",
             ),
-            Defect(
+            ParseError(
                 "[meta]",
                 "[target.b200]\narch = \"sm_90a\"\n\n[meta]",
                 "off-target-definition",

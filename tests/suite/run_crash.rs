@@ -75,8 +75,8 @@ impl Started {
     }
 }
 
-pub fn worker(keeper: u32) -> u32 {
-    let below = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
+pub fn worker(reaper: u32) -> u32 {
+    let below = std::fs::read_to_string(format!("/proc/{reaper}/task/{reaper}/children")).unwrap();
     below.trim().parse().unwrap()
 }
 

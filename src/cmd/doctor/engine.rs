@@ -6,7 +6,7 @@ use crate::cmd::doctor::check::{Check, State};
 use crate::gate::container::client::{Engine, EngineError, Kind, SHORT};
 
 /// Checks the engine that `run --container` would use.
-pub(super) fn look() -> Check {
+pub(super) fn checks() -> Check {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let engine = match Engine::find(None, &environment) {
         Ok(engine) => engine,

@@ -25,7 +25,7 @@ const HEADERS: [(&str, &str); 5] = [
 ];
 
 /// Runs every check of this file.
-pub(super) fn look(registry: &Registry, subject: &Path, tier_b: State) -> Vec<Check> {
+pub(super) fn checks(registry: &Registry, subject: &Path, tier_b: State) -> Vec<Check> {
     let makefile = std::fs::read_to_string(subject.join(MAKEFILE)).unwrap_or_default();
     if makefile.is_empty() || !registry.gates.values().any(|gate| gate.needs_kernels()) {
         return Vec::new();

@@ -8,7 +8,7 @@ use crate::git::{Git, GitError};
 use crate::system::files;
 
 /// Runs every check of this file.
-pub(super) fn look(context: &Context, runner: bool) -> Vec<Check> {
+pub(super) fn checks(context: &Context, runner: bool) -> Vec<Check> {
     let mut checks = vec![static_binary(), git(context)];
     checks.extend(checkout(context));
     checks.extend([tool("bash"), user(), isolation()]);

@@ -12,7 +12,7 @@ use crate::kernel::host::Limits;
 use crate::system::files;
 
 /// Runs every check of this file. A thing that only Tier B needs has the state `tier_b` if it is absent.
-pub(super) fn look(registry: &Registry, subject: &Path, tier_b: State) -> Vec<Check> {
+pub(super) fn checks(registry: &Registry, subject: &Path, tier_b: State) -> Vec<Check> {
     let mut checks = programs(registry, tier_b);
     checks.extend(environment(registry, tier_b));
     checks.extend(files(registry, subject));

@@ -39,7 +39,7 @@ struct Workflow {
 }
 
 /// Runs every check of this file.
-pub(super) fn look(context: &Context, settings: &Settings, registry: &Registry) -> Vec<Check> {
+pub(super) fn checks(context: &Context, settings: &Settings, registry: &Registry) -> Vec<Check> {
     let mut checks = vec![forms(&context.repo, registry)];
     checks.extend(updates(&context.repo));
     let workflows = read(&context.repo, settings);
@@ -382,11 +382,11 @@ fn approval(context: &Context, workflows: &[Workflow], settings: &Settings) -> V
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|token| !token.is_empty()))
         .then(|| {
-            let patience = Some(Duration::ZERO);
+            let retry_budget = Some(Duration::ZERO);
             github::connect_with(
                 context,
                 How {
-                    patience,
+                    retry_budget,
                     ..How::default()
                 },
             )
@@ -402,7 +402,7 @@ fn approval(context: &Context, workflows: &[Workflow], settings: &Settings) -> V
     if let Some(Ok(github)) = &github {
         let branch = &settings.naming.base;
         let login = &settings.publish.login;
-        checks.push(required_check::look(
+        checks.push(required_check::checks(
             branch,
             login,
             github.required_checks(branch),

@@ -14,7 +14,7 @@ const NAME: &str = "required";
 
 /// Says whether a required status of this tool can come from another workflow.
 /// `login` is the publisher that the settings name.
-pub(super) fn look(branch: &str, login: &str, answer: Result<Vec<RequiredCheck>, GitHubError>) -> Check {
+pub(super) fn checks(branch: &str, login: &str, answer: Result<Vec<RequiredCheck>, GitHubError>) -> Check {
     let checks = match answer {
         Ok(checks) => checks,
         Err(error) => {

@@ -237,7 +237,7 @@ fn conclude(text: &mut Text, verdict: Verdict, reason: Option<Reason>, target: &
         "{} ({}): {} {}",
         verdict.as_str(),
         reason.as_str(),
-        reason.says(),
+        reason.message(),
         reason.remedy()
     ));
     if reason == Reason::KernelMissing {

@@ -57,10 +57,10 @@ pub struct Args {
 
 /// Runs `lint attestation`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    judge(context, args, args.fix)
+    check(context, args, args.fix)
 }
 
-fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
+fn check(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(HELP.formats)?;
     let mut documents = Documents::read(&args.files, "nmoe_pr");
     if documents.is_unusable() {
@@ -121,7 +121,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
             print_findings::print_all(context, &documents.sources, &findings)?
         }
         Offer::Shown => print_findings::exit(&findings),
-        Offer::Written => judge(context, args, Fixing::default())?,
+        Offer::Written => check(context, args, Fixing::default())?,
     };
     Ok(documents.exit(exit))
 }

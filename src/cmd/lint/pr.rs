@@ -99,7 +99,7 @@ fn snapshot(context: &Context, args: &Args) -> anyhow::Result<Snapshot> {
 /// the event counts.
 fn as_now(context: &Context, pull: Pull) -> Pull {
     let how = How {
-        patience: Some(Duration::ZERO),
+        retry_budget: Some(Duration::ZERO),
         ..of_base(&pull)
     };
     let github = github::connect_with(context, how).ok();

@@ -44,10 +44,10 @@ pub struct Args {
 
 /// Runs `lint registry`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    judge(context, args, args.fix)
+    check(context, args, args.fix)
 }
 
-fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
+fn check(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     context.format(HELP.formats)?;
     let path = args.file.clone().unwrap_or_else(|| context.registry_path());
     if args.file.is_none() && !path.exists() {
@@ -73,7 +73,7 @@ fn judge(context: &Context, args: &Args, fix: Fixing) -> anyhow::Result<Exit> {
     match fix.offer(&documents, &findings)? {
         Offer::None => print_findings::print_all(context, &documents, &findings),
         Offer::Shown => Ok(print_findings::exit(&findings)),
-        Offer::Written => judge(context, args, Fixing::default()),
+        Offer::Written => check(context, args, Fixing::default()),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::gate::preflight::{self, Machine};
 use crate::gate::process::Supervisor;
 use crate::perf::comparisons;
 use crate::perf::decision::{MAX_PAIRS, finest_budget};
-use crate::perf::judge;
+use crate::perf::evaluator;
 use crate::perf::renewal;
 use crate::perf::stats;
 use crate::system::clock;
@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Role::Orphaned => return Ok(Exit::Terminated),
         Role::Supervisor(WorkerExit::Exited(code)) => return Ok(worker::exit(code)),
         // The worker has reported where it panicked.
-        Role::Supervisor(WorkerExit::Panicked) => return Ok(Exit::Defect),
+        Role::Supervisor(WorkerExit::Panicked) => return Ok(Exit::ParseError),
         Role::Supervisor(WorkerExit::Killed(signal)) => {
             let said =
                 format!("killed (signal {signal}); what it had started was ended, and nothing was stored");
@@ -110,15 +110,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if let Some(result) = refused.values().next() {
         let missing: Vec<String> = result.missing().collect();
         let why = match (missing.is_empty(), result.reason) {
-            (true, Some(reason)) => reason.says().to_owned(),
+            (true, Some(reason)) => reason.message().to_owned(),
             _ => missing.join("; "),
         };
         return Err(NoVerdict(format!("`{compare_id}` cannot run here: {why}")).into());
     }
     evidence.target = target.found();
     evidence.driver = target.driver().and_then(|driver| driver.version.clone());
-    let class = judge::machine_class(compare, &evidence).to_owned();
-    let arms = perf_baseline::set_apart(context, commit.clone())?;
+    let class = evaluator::machine_class(compare, &evidence).to_owned();
+    let arms = perf_baseline::isolate(context, commit.clone())?;
     let ours: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let output = Output::to(std::io::stderr().as_fd().try_clone_to_owned()?, None)?;
     let mut supervisor = Supervisor::new(signals, output, Box::new(()))?;
@@ -135,7 +135,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         driver: target.driver(),
         environment: &gate_environment::of(compare, ours),
     };
-    let calibrated = judge::calibrate(&case, &arms, &mut supervisor, args.pairs)
+    let calibrated = evaluator::calibrate(&case, &arms, &mut supervisor, args.pairs)
         .map_err(|refusal| NoVerdict(refusal.to_string()))?;
     drop(supervisor);
     drop(arms);

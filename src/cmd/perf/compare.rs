@@ -21,7 +21,7 @@ use crate::domain::registry::{DEFAULT_PERF_METRIC, Direction, Metric};
 use crate::domain::results::PerfResult;
 use crate::domain::verdict::{Reason, Verdict};
 use crate::perf::decision::Rule;
-use crate::perf::recorded::{self, Compared, Recorded, Records, Terms, Wanted};
+use crate::perf::from_logs::{self, Compared, Recorded, Records, Terms, Wanted};
 use crate::perf::stats::History;
 use crate::report::number;
 use crate::system::clock;
@@ -133,7 +133,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         resolution: None,
         earlier: earlier.as_ref(),
     };
-    let records = recorded::together(read(&args.baseline, &wanted)?, read(&args.head, &wanted)?);
+    let records = from_logs::together(read(&args.baseline, &wanted)?, read(&args.head, &wanted)?);
     let mut compared = compare(records, &terms);
     if let (Some(path), Some(earlier)) = (&args.r#continue, &earlier)
         && repeats(earlier, &compared.perf)
@@ -244,7 +244,7 @@ fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
 fn read(paths: &[PathBuf], wanted: &Wanted) -> anyhow::Result<Vec<Recorded>> {
     let one = |path: &PathBuf| {
         let log = input_files::log(path).with_context(|| format!("cannot read {}", path.display()))?;
-        recorded::read(log.reader, wanted)
+        from_logs::read(log.reader, wanted)
             .map_err(|why| anyhow::anyhow!(why))
             .with_context(|| format!("cannot use {}", path.display()))
     };
@@ -262,7 +262,7 @@ fn compare(records: Records, terms: &Terms<'_>) -> Compared {
             notes,
         } => {
             let terms = Terms { resolution, ..*terms };
-            let mut compared = recorded::compare(&base, &change, &terms);
+            let mut compared = from_logs::compare(&base, &change, &terms);
             compared.notes.splice(0..0, notes);
             compared.perf.restarted = restarted;
             compared

@@ -68,7 +68,7 @@ pub const PLOT_HELP: Help = Help {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    what: Command,
     /// Branch whose commits are followed (default: HEAD of the policy checkout)
     #[arg(
         long,
@@ -81,7 +81,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Command {
     /// Append the comparisons of recorded results to the ref of the policy checkout, or of a remote.
     ///
     /// Each comparison is kept at the commit of the branch that landed what was tested, with any verdict.
@@ -123,7 +123,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let branch = Branch::read(&git, &args.branch)
         .with_context(|| format!("cannot read the branch `{}`", visible(&args.branch)))?;
     match &args.what {
-        What::Record {
+        Command::Record {
             results,
             commit,
             push,
@@ -143,21 +143,21 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Passed)
         }
-        What::Show => {
+        Command::Show => {
             let known = history::read(&git)?;
             if known.is_empty() {
                 context.note(format_args!("no comparison is recorded"));
             }
             show(&known, &branch, format)
         }
-        What::Check => check(
+        Command::Check => check(
             context,
             format,
             &measured(&git, "check the history", format)?,
             &branch,
         ),
-        What::Steps => steps(&measured(&git, "find steps", format)?, &branch, format),
-        What::Plot { output } => {
+        Command::Steps => steps(&measured(&git, "find steps", format)?, &branch, format),
+        Command::Plot { output } => {
             let known = history::read(&git)?;
             if known.is_empty() {
                 bail!(
@@ -353,7 +353,7 @@ fn sentence(trend: &Trend, epoch: &str, budget_pct: f64) -> String {
     )
 }
 
-/// What a step is, in words.
+/// Subcommand a step is, in words.
 fn kind(step: &Step) -> String {
     match &step.recovered_at {
         Some(commit) => format!("spike, made up for at {}", short(commit)),

@@ -109,6 +109,6 @@ pub struct Unlisted {
 fn numerics(text: &str) -> Result<Numerics, String> {
     [Numerics::Identical, Numerics::Within, Numerics::Changes]
         .into_iter()
-        .find(|numerics| numerics.word() == text)
+        .find(|numerics| numerics.as_str() == text)
         .ok_or_else(|| "write identical, within or changes".to_owned())
 }

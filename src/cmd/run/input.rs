@@ -285,8 +285,8 @@ fn perf_terms(args: &Args, contract: Option<&Contract>, policy_pct: f64) -> Resu
     {
         return Err(refused(format!(
             "--numerics {} allows more than the contract's `{}`; it may only be stricter",
-            asked.word(),
-            declared.word()
+            asked.as_str(),
+            declared.as_str()
         )));
     }
     Ok(PerfTerms {
@@ -328,7 +328,7 @@ fn recorded(
         let (result, evidence) = (&recorded.result, &recorded.evidence);
         verify::fits_gate(defined, result, evidence, &registry.value, reading).map_err(|refusal| {
             let detail = escape::text(Sink::Terminal, &refusal.detail);
-            anyhow!("cannot use --external {id}: {}: {detail}", refusal.why.says())
+            anyhow!("cannot use --external {id}: {}: {detail}", refusal.why.message())
         })?;
     }
     Ok((gate.clone(), recorded))

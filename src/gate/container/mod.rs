@@ -5,10 +5,10 @@
 
 pub mod client;
 pub mod init;
-pub mod keeper;
 pub mod left_behind;
 mod place;
 pub mod protocol;
+pub mod reaper;
 pub mod running;
 mod shim;
 
@@ -50,7 +50,7 @@ pub struct Containers {
 #[derive(Debug)]
 pub struct Start {
     pub engine: Engine,
-    /// This program, for the keeper.
+    /// This program, for the reaper.
     pub program: PathBuf,
     /// The name of the container.
     pub name: String,

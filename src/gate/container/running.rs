@@ -10,8 +10,8 @@ use rustix::process::Pid;
 
 use crate::gate::container::Start;
 use crate::gate::container::client::{EngineError, Kind};
-use crate::gate::container::keeper::Keeper;
 use crate::gate::container::protocol::{self, Report};
+use crate::gate::container::reaper::Reaper;
 
 /// The most bytes of a task: the largest pipe of a user who is not root.
 const PIPE: usize = 1 << 20;
@@ -25,7 +25,7 @@ pub struct Running<'a> {
     stdin: Option<PipeWriter>,
     /// When the first process was last told that this process lives.
     pulse: Instant,
-    keeper: Option<Keeper>,
+    reaper: Option<Reaper>,
     reports: Option<PipeReader>,
     /// The incomplete last line.
     line: Vec<u8>,
@@ -36,10 +36,10 @@ pub struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Connects the client to this process, writes the task, and starts the keeper of the container.
+    /// Connects the client to this process, writes the task, and starts the reaper of the container.
     ///
     /// # Errors
-    /// A pipe or the keeper cannot be created, or the task is too long for the pipe.
+    /// A pipe or the reaper cannot be created, or the task is too long for the pipe.
     pub fn connect(start: &'a Start, client: &mut Command) -> io::Result<Self> {
         let (reports, errors) = io::pipe()?;
         rustix::fs::fcntl_setfl(&reports, rustix::fs::OFlags::NONBLOCK)?;
@@ -55,7 +55,7 @@ impl<'a> Running<'a> {
             start,
             stdin: Some(stdin),
             pulse: Instant::now(),
-            keeper: Keeper::start(&start.program, &start.engine, &start.name)?,
+            reaper: Reaper::start(&start.program, &start.engine, &start.name)?,
             reports: Some(reports),
             line: Vec::new(),
             messages: String::new(),
@@ -70,8 +70,8 @@ impl<'a> Running<'a> {
     }
 
     /// Returns the process that removes the container if this process is killed.
-    pub fn keeper(&self) -> Option<Pid> {
-        self.keeper.as_ref().map(Keeper::pid)
+    pub fn reaper(&self) -> Option<Pid> {
+        self.reaper.as_ref().map(Reaper::pid)
     }
 
     /// Whether the command runs, or has run.
@@ -124,8 +124,8 @@ impl<'a> Running<'a> {
             }
         }
         let is_new = self.has_started && !before;
-        if let Some(keeper) = self.keeper.as_mut().filter(|_| is_new) {
-            keeper.created();
+        if let Some(reaper) = self.reaper.as_mut().filter(|_| is_new) {
+            reaper.created();
         }
         is_new
     }
@@ -167,10 +167,10 @@ impl<'a> Running<'a> {
         } else {
             self.start.engine.remove(&self.start.name)?
         };
-        match self.keeper.take() {
-            // The client was stopped while it started, so the engine may create the container after this. The keeper waits for it.
-            Some(keeper) if was_stopped && !self.has_started && !found => drop(keeper),
-            Some(keeper) => keeper.dismiss(),
+        match self.reaper.take() {
+            // The client was stopped while it started, so the engine may create the container after this. The reaper waits for it.
+            Some(reaper) if was_stopped && !self.has_started && !found => drop(reaper),
+            Some(reaper) => reaper.dismiss(),
             None => {}
         }
         Ok(())

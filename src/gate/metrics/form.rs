@@ -46,7 +46,7 @@ pub enum Why {
 
 impl Why {
     /// The explanation, which follows the shape of the line.
-    pub fn says(self) -> &'static str {
+    pub fn message(self) -> &'static str {
         match self {
             Why::Grouping => "digits are not in groups of three with one separator",
             Why::Blank => "one number with a blank in it, or two numbers",

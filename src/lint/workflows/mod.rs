@@ -18,7 +18,7 @@ mod status;
 
 use std::collections::BTreeSet;
 
-use crate::document::defect::Defect;
+use crate::document::defect::ParseError;
 use crate::document::node::Node;
 use crate::document::source::Source;
 use crate::document::source_map::MappedText;
@@ -44,7 +44,7 @@ pub fn lint(source: &Source) -> Vec<Finding> {
 /// Checks the workflows of a repository. `actions` are its `action.yml` files, named by their path in the repository; `labels` are
 /// those of its own runners, by its settings.
 pub fn lint_all(sources: &[Source], actions: &[Source], labels: &[String]) -> Vec<Finding> {
-    let trees: Vec<(Option<Node>, Vec<Defect>)> = sources.iter().map(tree).collect();
+    let trees: Vec<(Option<Node>, Vec<ParseError>)> = sources.iter().map(tree).collect();
     let path = |source: &Source| source.name().and_then(calls::path_of);
     let files: Vec<(Option<String>, &Node)> = sources
         .iter()
@@ -139,7 +139,7 @@ fn folder_of(name: &str) -> String {
         .unwrap_or_default()
 }
 
-fn tree(source: &Source) -> (Option<Node>, Vec<Defect>) {
+fn tree(source: &Source) -> (Option<Node>, Vec<ParseError>) {
     yaml::parse(&MappedText::lines_of(source.text(), 0))
 }
 

@@ -1,7 +1,7 @@
 //! Removes the container of a gate if the supervisor of the gate was killed.
 //!
-//! For each container the supervisor starts this program again as a keeper, and holds a pipe to it. If the pipe ends without a
-//! farewell, the supervisor is dead. A keeper has its own process group, so that a signal to the run does not reach it.
+//! For each container the supervisor starts this program again as a reaper, and holds a pipe to it. If the pipe ends without a
+//! farewell, the supervisor is dead. A reaper has its own process group, so that a signal to the run does not reach it.
 //! The end of the container's standard input is not enough: conmon of Podman keeps that input open.
 
 use std::ffi::OsString;
@@ -16,9 +16,9 @@ use rustix::process::Pid;
 use crate::gate::container::client::{Engine, Kind};
 use crate::system::kernel_timers;
 
-/// The unlisted subcommand that runs the keeper.
-pub const SUBCOMMAND: &str = "container-keeper";
-/// How long the keeper waits for a client that was still creating the container, or for an engine that refuses the removal.
+/// The unlisted subcommand that runs the reaper.
+pub const SUBCOMMAND: &str = "container-reaper";
+/// How long the reaper waits for a client that was still creating the container, or for an engine that refuses the removal.
 const CREATION: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 /// The container was created, so a missing one is gone.
@@ -26,15 +26,15 @@ const CREATED: &[u8] = b"created ";
 /// The supervisor has removed the container itself.
 const FAREWELL: &[u8] = b"removed";
 
-/// A keeper that waits.
+/// A reaper that waits.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Reaper {
     child: Child,
     pipe: ChildStdin,
 }
 
-impl Keeper {
-    /// Starts a keeper for the container with this name. `None` if the container ends with its client.
+impl Reaper {
+    /// Starts a reaper for the container with this name. `None` if the container ends with its client.
     ///
     /// # Errors
     /// The program cannot be started.
@@ -52,7 +52,7 @@ impl Keeper {
             .process_group(0)
             .spawn()?;
         let pipe = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Some(Keeper { child, pipe }))
+        Ok(Some(Reaper { child, pipe }))
     }
 
     /// Returns the process id.
@@ -60,15 +60,15 @@ impl Keeper {
         Pid::from_child(&self.child)
     }
 
-    /// Tells the keeper that the container exists.
+    /// Tells the reaper that the container exists.
     pub fn created(&mut self) {
-        // An error means that the keeper has ended.
+        // An error means that the reaper has ended.
         let _ = self.pipe.write_all(CREATED);
     }
 
-    /// Ends a keeper whose container is gone.
+    /// Ends a reaper whose container is gone.
     pub fn dismiss(mut self) {
-        // An error means that the keeper has ended.
+        // An error means that the reaper has ended.
         let _ = self.pipe.write_all(FAREWELL);
         drop(self.pipe);
         let _ = self.child.wait();

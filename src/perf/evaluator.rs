@@ -25,7 +25,7 @@ use crate::perf::stats::History;
 use crate::system::clock;
 
 /// Evaluates perf gates against a baseline that was copied before any code of the change ran.
-pub struct Judge {
+pub struct Evaluator {
     baseline: Result<Arms, Refusal>,
     noise: NoiseTable,
     settings: settings::Perf,
@@ -33,10 +33,10 @@ pub struct Judge {
     shared: Shared,
 }
 
-impl Judge {
+impl Evaluator {
     /// Creates a judge for this baseline. A baseline that is not available is reported when a gate needs it.
     pub fn new(baseline: Result<Arms, ArmError>, noise: NoiseTable, settings: settings::Perf) -> Self {
-        Judge {
+        Evaluator {
             baseline: baseline.map_err(Refusal::from),
             noise,
             settings,
@@ -46,13 +46,13 @@ impl Judge {
     }
 }
 
-impl PerfJudge for Judge {
-    fn judge(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult {
+impl PerfJudge for Evaluator {
+    fn evaluate(&mut self, case: &PerfCase<'_>, supervisor: &mut Supervisor) -> GateResult {
         if case.gate.kind == GateKind::Numeric {
             let cap = self.settings.gpu_minutes;
             let ready = self.check_out();
             let arms = ready.and_then(|()| self.baseline.as_ref().map_err(Clone::clone));
-            return numeric_gate::judge(case, arms, supervisor, cap, &mut self.shared);
+            return numeric_gate::evaluate(case, arms, supervisor, cap, &mut self.shared);
         }
         let began = Instant::now();
         let metric = case.gate.perf_metric();
@@ -81,7 +81,7 @@ impl PerfJudge for Judge {
     }
 }
 
-impl Judge {
+impl Evaluator {
     /// Checks the baseline out, once.
     fn check_out(&mut self) -> Result<(), Refusal> {
         if !self.checked_out {

@@ -12,7 +12,7 @@ use crate::domain::results::{PairOrder, PerfResult, Results};
 use crate::domain::verdict::{Reason, Verdict};
 use crate::gate::metrics::{Forms, Meter};
 use crate::perf::decision::{Rule, Step};
-use crate::perf::measurement::{Measurement, Reduction, Sample, Series, Unfit};
+use crate::perf::measurement::{Measurement, Reduction, Sample, Series, UnusableSamples};
 use crate::perf::record::Pairs;
 use crate::perf::samples::{self, Printed};
 use crate::perf::stats::History;
@@ -300,7 +300,7 @@ pub fn compare(base: &[Vec<Sample>], change: &[Vec<Sample>], terms: &Terms<'_>) 
             max_pairs: u32::try_from(pairs.len()).unwrap_or(u32::MAX),
             ..rule
         };
-        let judged = last.judge(&pairs.evidence(terms.stored));
+        let judged = last.evaluate(&pairs.evidence(terms.stored));
         pairs.record(&mut compared.perf, &judged);
         (compared.verdict, compared.reason) = match judged.step {
             Step::Done(verdict, reason) => (verdict, reason),
@@ -339,7 +339,7 @@ fn collect(
     let sides = [series(base), series(change)];
     let mut reduced = Vec::new();
     for (name, side) in ["baseline", "change"].into_iter().zip(&sides) {
-        let all: Vec<Result<Measurement, Unfit>> = side.iter().map(|s| s.reduce(how)).collect();
+        let all: Vec<Result<Measurement, UnusableSamples>> = side.iter().map(|s| s.reduce(how)).collect();
         for (i, one) in all.iter().enumerate() {
             match one {
                 Err(unfit) => compared
@@ -367,7 +367,7 @@ fn collect(
                 used += 1;
                 trimmed += usize::from(base.len() != change.len());
             }
-            Err(Unfit::TooFew { .. }) if !how.threshold => {
+            Err(UnusableSamples::TooFew { .. }) if !how.threshold => {
                 compared.notes.push(format!("pair {} is left out", i + 1));
             }
             Err(unfit) => {

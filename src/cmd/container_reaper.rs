@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use crate::domain::exit::Exit;
-use crate::gate::container::keeper;
+use crate::gate::container::reaper;
 
 /// Keeps the container that the arguments name.
 pub fn run(words: &[OsString]) -> anyhow::Result<Exit> {
-    keeper::run(words, std::env::vars_os().collect(), std::io::stdin().lock())?;
+    reaper::run(words, std::env::vars_os().collect(), std::io::stdin().lock())?;
     Ok(Exit::Passed)
 }
