@@ -84,8 +84,7 @@ struct New {
 /// Runs `contract`.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let Command::New(new) = &args.what;
-    let facts = gather::facts(context)?;
-    let registry = context.registry().map(|loaded| loaded.value).unwrap_or_default();
+    let (facts, registry) = gather::facts_and_registry(context)?;
     let block = new.block(&registry, &context.settings()?);
     let source = Source::new(Some("the new contract".to_owned()), block.as_str());
     let findings = lint::contract::lint(&Document::parse(source), &facts);

@@ -65,12 +65,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Settings::default()
         }
     };
-    let (check, registry) = look_at_registry(context);
+    let (check, known) = look_at_registry(context);
     checks.push(check);
+    let registry = known
+        .as_ref()
+        .map_or(Registry::default(), |(registry, _)| registry.clone());
     checks.push(engine::checks());
     checks.extend(needs::checks(&registry, &context.subject, tier_b));
     checks.extend(kernel_build::checks(&registry, &context.subject, tier_b));
-    checks.extend(repository::checks(context, &settings, &registry));
+    checks.extend(repository::checks(context, &settings, &registry, known));
 
     let next = next(&checks);
     let worst = checks.iter().any(|c| c.state == State::Missing);
@@ -114,8 +117,8 @@ fn next(checks: &[Check]) -> Vec<NextStep> {
     next
 }
 
-/// Checks the registry with the rules of `lint registry`. Returns it, or an empty one if it cannot be used.
-fn look_at_registry(context: &Context) -> (Check, Registry) {
+/// Checks the registry with the rules of `lint registry`. Returns it and its text, unless it cannot be used.
+fn look_at_registry(context: &Context) -> (Check, Option<(Registry, String)>) {
     let missing = |found: String, remedy: &str| Check::not(State::Missing, "registry", found, remedy);
     let file = match context.policy().registry_file() {
         Ok(Some(file)) => file,
@@ -123,14 +126,11 @@ fn look_at_registry(context: &Context) -> (Check, Registry) {
             let found = format!("{} is absent", paths::REGISTRY);
             return (
                 missing(found, "`nmoe-gates init` writes one").with_command(&["init"]),
-                Registry::default(),
+                None,
             );
         }
         Err(error) => {
-            return (
-                missing(format!("{error:#}"), "make it readable"),
-                Registry::default(),
-            );
+            return (missing(format!("{error:#}"), "make it readable"), None);
         }
     };
     let has_file = |file: &str| files::contains(&context.subject, file);
@@ -143,8 +143,11 @@ fn look_at_registry(context: &Context) -> (Check, Registry) {
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
         .count();
-    let registry = file.registry().map(|loaded| loaded.value).unwrap_or_default();
-    let (gates, bundles) = (registry.gates.len(), registry.bundles.len());
+    let text = file.document.source.text().to_owned();
+    let registry = file.registry().ok().map(|loaded| (loaded.value, text));
+    let (gates, bundles) = registry.as_ref().map_or((0, 0), |(registry, _)| {
+        (registry.gates.len(), registry.bundles.len())
+    });
     let found = format!("{}, {}", counted(gates, "gate"), counted(bundles, "bundle"));
     let check = match errors {
         0 => Check::ok("registry", found),

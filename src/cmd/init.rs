@@ -27,7 +27,7 @@ use crate::domain::exit::Exit;
 use crate::domain::next_step::own_line;
 use crate::domain::page;
 use crate::domain::paths;
-use crate::domain::registry::SINGLE;
+use crate::domain::registry::{Registry, SINGLE};
 use crate::domain::settings;
 use crate::git::{Git, GitError};
 use crate::policy::Revision;
@@ -116,7 +116,7 @@ pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::R
     if args.ask {
         args.answer(repo)?;
     }
-    let mut steps = plan(repo, &git, &args)?;
+    let mut steps = plan(repo, &git, &args, None)?;
     let earlier = is_marked(&repo.join(SKILLS).join("nmoe-gates/SKILL.md")).then(|| SKILLS.to_owned());
     if let Some(folder) = args.skill.clone().or(earlier) {
         let path = format!("{}/nmoe-gates/SKILL.md", folder.trim_end_matches('/'));
@@ -167,8 +167,8 @@ fn is_marked(path: &Path) -> bool {
 ///
 /// # Errors
 /// The registry or a form cannot be read.
-pub fn outdated(repo: &Path) -> anyhow::Result<Option<Vec<String>>> {
-    let steps = plan(repo, &Git::at(repo), &Args::default())?;
+pub fn outdated(repo: &Path, registry: Option<(Registry, String)>) -> anyhow::Result<Option<Vec<String>>> {
+    let steps = plan(repo, &Git::at(repo), &Args::default(), registry)?;
     if !steps.iter().any(Step::is_marked) {
         return Ok(None);
     }
@@ -219,7 +219,8 @@ fn check_top(repo: &Path, git: &Git) -> anyhow::Result<()> {
     bail!("cannot write into {shown}: it is not a git checkout\nhelp: run `git init` there first");
 }
 
-fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
+/// Plans what to write. `known` is the registry of the checkout and its text, if it has been read already.
+fn plan(repo: &Path, git: &Git, args: &Args, known: Option<(Registry, String)>) -> anyhow::Result<Vec<Step>> {
     let base = default_branch(git);
     let own = page::action();
     let used = [(paths::PR_LINT, PR_LINT), (paths::TIER_B, TIER_B)].map(|(path, source)| {
@@ -257,12 +258,17 @@ fn plan(repo: &Path, git: &Git, args: &Args) -> anyhow::Result<Vec<Step>> {
         None => render(SETTINGS, context! { base => base, schemas => &schemas })?,
     };
     // Forms and workflows name the gates and bundles of the registry that is there, or of the one that is written now.
-    let here = Revision::Checkout(repo);
-    let file = here.registry_file()?;
-    let file = file.unwrap_or_else(|| here.parse_registry(registry.clone().into_bytes()));
+    let (value, text) = match known {
+        Some(known) => known,
+        None => {
+            let here = Revision::Checkout(repo);
+            let file = here.registry_file()?;
+            let file = file.unwrap_or_else(|| here.parse_registry(registry.clone().into_bytes()));
+            let text = file.document.source.text().to_owned();
+            (file.registry()?.value, text)
+        }
+    };
     // The registry says which package an earlier run took.
-    let text = file.document.source.text().to_owned();
-    let value = file.registry()?.value;
     let is_checked = |path: &str| text.contains(&format!(" {path}/"));
     let package = packages
         .iter()

@@ -95,10 +95,16 @@ impl<'de> Visitor<'de> for Reconcile<'_> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        match self.node.scalar() {
-            Some(scalar) if scalar.text == text => self.scalar(Kind::Text),
-            _ => self.refuse(),
+        if let Value::Scalar(scalar) = &mut self.node.value {
+            // A block scalar at the end of a text without a final line break: one reader adds the break.
+            if scalar.text.strip_suffix('\n') == Some(text) {
+                scalar.text.truncate(text.len());
+            }
+            if scalar.text == text {
+                return self.scalar(Kind::Text);
+            }
         }
+        self.refuse()
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {

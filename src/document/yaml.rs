@@ -421,6 +421,22 @@ mod tests {
     }
 
     #[test]
+    fn block_scalar_may_end_without_line_break() {
+        for (text, value) in [
+            ("a: |\n  b", "b"),
+            ("a: >\n  b\n  c", "b c"),
+            ("- |\n b\n c", "b\nc"),
+        ] {
+            let (root, defects) = parse_text(text);
+            assert!(defects.is_empty(), "{text:?}: {defects:?}");
+            let root = root.unwrap();
+            let entry = root.entries().first().map(|entry| &entry.node);
+            let scalar = entry.or(root.items().first()).unwrap().scalar().unwrap();
+            assert_eq!(scalar.text, value, "{text:?}");
+        }
+    }
+
+    #[test]
     fn forbidden_yaml_is_found_at_its_position() {
         assert_eq!(kinds("a: &x 1\nb: *x\n"), ["yaml-anchor", "yaml-anchor"]);
         assert_eq!(kinds("a: !!str 1\n"), ["yaml-tag"]);

@@ -125,6 +125,28 @@ pub struct SeriesComparison {
     pub plot_change: Vec<f64>,
 }
 
+/// Largest relative rounding error of a stored number.
+const ROUNDING: f64 = 1e-9;
+
+impl SeriesComparison {
+    /// Whether the numbers agree with the verdict of the series.
+    fn is_consistent(&self) -> bool {
+        let difference = self
+            .base
+            .zip(self.change)
+            .map(|(base, change)| (change - base).abs());
+        self.steps > 0
+            && match self.agreement {
+                Agreement::Equal => self.first_step.is_none() && difference.is_none(),
+                Agreement::Within => {
+                    self.first_step.is_some()
+                        && difference.is_none_or(|d| d <= self.tolerance * (1.0 + ROUNDING))
+                }
+                Agreement::Differs | Agreement::NotFinite => self.first_step.is_some(),
+            }
+    }
+}
+
 impl NumericResult {
     /// Whether what was compared allows a pass.
     pub fn may_pass(&self) -> bool {
@@ -139,7 +161,25 @@ impl NumericResult {
             }
             Agreement::NotFinite => false,
         };
-        !self.series.is_empty() && self.series.iter().all(allowed)
+        let is_compared = !self.series.is_empty() && !self.runs.contains(&0);
+        is_compared
+            && self
+                .series
+                .iter()
+                .all(|series| allowed(series) && series.is_consistent())
+    }
+
+    /// Whether the comparison is at most as loose as the tolerance of the gate. The spread of a first side that is not deterministic
+    /// may be larger.
+    pub fn is_within(&self, tolerance: Option<f64>) -> bool {
+        let relative = tolerance
+            .filter(|_| self.declared == Numerics::Within)
+            .unwrap_or(0.0);
+        self.base_deterministic != Some(true)
+            || self.series.iter().all(|series| {
+                let allowed = relative * series.base.unwrap_or(0.0).abs();
+                series.tolerance <= allowed * (1.0 + ROUNDING)
+            })
     }
 
     /// Formats the comparison, one line for each series, then what there is to know about the first side.

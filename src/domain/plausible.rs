@@ -158,6 +158,10 @@ pub fn impossible_pass(
     {
         return Some("used a looser budget than the policy");
     }
+    let numeric = result.numeric.as_ref();
+    if numeric.is_some_and(|numeric| !numeric.is_within(gate.tolerance)) {
+        return Some("used a larger tolerance than its registry");
+    }
     let is_job = registry.submits(gate).is_ok_and(|executor| executor.is_some());
     let has_to_measure = !reading.is_abridged && !evidence.rehearsal;
     if has_to_measure && lacks_measurement(gate, result, is_job) {

@@ -303,7 +303,8 @@ fn is_comparison(gate: &Gate, perf: &PerfResult, registry: &Registry) -> bool {
 }
 
 fn is_numeric(gate: &Gate, numeric: &NumericResult, registry: &Registry) -> bool {
-    registry.gates.contains_key(&numeric.compare_gate)
+    let compared = gate.compare_gate.as_ref();
+    compared.is_some_and(|id| *id == numeric.compare_gate && registry.gates.contains_key(id))
         && numeric
             .series
             .iter()

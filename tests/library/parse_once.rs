@@ -136,7 +136,11 @@ fn no_command_parses_a_document_twice() {
         ("doctor", None, &["[gates."]),
         ("gates list", None, &["[gates."]),
         ("gates show cpu:import", None, &["[gates."]),
-        ("contract new", None, &["[gates."]),
+        (
+            "contract new 09 --slug x --allow nmoe/train.py",
+            None,
+            &["[gates."],
+        ),
         ("lint workflows", None, &[]),
         ("report ../../home/parts.json", None, &["[gates."]),
     ];

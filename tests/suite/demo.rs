@@ -26,7 +26,7 @@ fn slow_demo_completes_and_leaves_no_files() {
         at("$ nmoe-gates run --bundle resume"),
         at("error[denied-path]: `nmoe/train.py`"),
         at("leak.py:1:"),
-        at("budget −10: fail"),
+        at("allowed −10 %: fail"),
         at("$ nmoe-gates report ../forged.json"),
     ];
     assert!(way.is_sorted(), "{}", out.stdout);

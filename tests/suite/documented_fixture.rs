@@ -184,6 +184,8 @@ impl DocumentedFixture {
             let samples: Vec<f64> = (0..24).map(|step| level + f64::from(step * 37 % 11)).collect();
             let series = json!({"count": 24, "p50": level + 5.0, "samples": samples});
             recorded["results"][gate]["metrics"]["node_tps"] = series;
+            recorded["results"][gate]["node_tps_p50"] = json!(level + 5.0);
+            recorded["results"][gate]["node_tps_samples"] = json!(24);
             write(name, &serde_json::to_string(&recorded).unwrap());
         }
         for launch in 0..4u32 {

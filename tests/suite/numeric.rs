@@ -97,6 +97,43 @@ fn identical_change_passes_bit_for_bit() {
     );
 }
 
+/// A results file may not claim a pass that no comparison with this registry gives.
+#[test]
+fn impossible_numeric_pass_is_refused() {
+    let bench = bench(&json!({}), &json!({ "comment": "the model is the same" }));
+    let (outcome, results) = run(&bench, "numbers", &[]);
+    outcome.any_output().exits(0);
+    let report = |results: &Value| {
+        bench.sandbox.file("claimed.json", results.to_string());
+        let call = bench.sandbox.gates(["report", "claimed.json"]);
+        call.run().any_output().code()
+    };
+    assert_eq!(report(&results), Some(0));
+    let loose =
+        json!({ "agreement": "within", "first_step": 1, "base": 1.5, "change": 9.0, "tolerance": 1e9 });
+    for (at, value) in [
+        ("/declared", json!("within")),
+        ("/series/0/steps", json!(0)),
+        ("/series/0/first_step", json!(3)),
+        ("/series/0/change", json!(9.0)),
+        ("/runs", json!([0, 0])),
+        ("/compare_gate", json!("numeric:train")),
+    ] {
+        let mut claimed = results.clone();
+        let numeric = claimed.pointer_mut("/results/numeric:train/numeric").unwrap();
+        if at == "/declared" {
+            for (key, value) in loose.as_object().unwrap() {
+                numeric["series"][0][key] = value.clone();
+            }
+        }
+        if at == "/series/0/change" {
+            numeric["series"][0]["base"] = json!(1.5);
+        }
+        *numeric.pointer_mut(at).unwrap() = value;
+        assert_eq!(report(&claimed), Some(2), "{at}");
+    }
+}
+
 /// The constant of the change differs in the sixth digit, from step 7 on.
 #[test]
 fn sixth_digit_is_found_at_its_first_step() {

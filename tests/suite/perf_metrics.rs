@@ -57,7 +57,11 @@ fn two_metrics_share_their_measurements() {
         "{}",
         outcome.stdout
     );
-    assert!(outcome.stdout.contains("perf: node_tps: "), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("perf: throughput change "),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[test]

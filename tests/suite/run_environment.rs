@@ -207,7 +207,7 @@ fn private_terms_are_redacted() {
     let fixture = RunFixture::new();
     fixture.gate(
         "cpu:say",
-        "printf 'the heron'; printf ' seven\\nnode_tps: 5 heron seven 12\\n'",
+        "printf 'the heron'; printf ' seven\\nnode_tps: 5, heron seven 12\\n'",
     );
     let results = fixture.results();
     let out = fixture

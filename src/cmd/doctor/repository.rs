@@ -39,9 +39,14 @@ struct Workflow {
 }
 
 /// Runs every check of this file.
-pub(super) fn checks(context: &Context, settings: &Settings, registry: &Registry) -> Vec<Check> {
+pub(super) fn checks(
+    context: &Context,
+    settings: &Settings,
+    registry: &Registry,
+    known: Option<(Registry, String)>,
+) -> Vec<Check> {
     let mut checks = vec![forms(&context.repo, registry)];
-    checks.extend(updates(&context.repo));
+    checks.extend(updates(&context.repo, known));
     let workflows = read(&context.repo, settings);
     for path in ours(settings).filter(|path| !workflows.iter().any(|w| w.path == *path)) {
         let what = format!("{path} is absent");
@@ -178,8 +183,8 @@ fn forms(repo: &Path, registry: &Registry) -> Check {
 
 /// Reports files of an earlier `init` that it would update now, because the registry or the program changed. `None` if there are no
 /// files of an earlier `init`.
-fn updates(repo: &Path) -> Option<Check> {
-    let paths = init::outdated(repo).ok()??;
+fn updates(repo: &Path, registry: Option<(Registry, String)>) -> Option<Check> {
+    let paths = init::outdated(repo, registry).ok()??;
     Some(match paths.as_slice() {
         [] => Check::ok("init", "the files of `nmoe-gates init` are up to date"),
         paths => Check::not(

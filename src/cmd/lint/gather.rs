@@ -9,6 +9,7 @@ use crate::cmd::context::{self, Context};
 use crate::cmd::perf_baseline;
 use crate::document::{Source, yaml_block};
 use crate::domain::exit::Exit;
+use crate::domain::registry::Registry;
 use crate::git::Git;
 use crate::leaks::private_terms;
 use crate::lint::context::{Files, LintContext, RegistryIndex};
@@ -94,7 +95,16 @@ pub fn shown(path: &Path) -> String {
 
 /// Reads the ids of the registry, the files of the checkout, the naming and the stored noise.
 pub fn facts(context: &Context) -> anyhow::Result<LintContext> {
+    Ok(facts_and_registry(context)?.0)
+}
+
+/// As [`facts`], and the registry; an empty one if it cannot be used.
+///
+/// # Errors
+/// As for [`facts`].
+pub fn facts_and_registry(context: &Context) -> anyhow::Result<(LintContext, Registry)> {
     let path = context.registry_path();
+    let mut value = Registry::default();
     let registry = match context.policy().registry_file() {
         Ok(Some(file)) => {
             let document = file.document;
@@ -104,6 +114,7 @@ pub fn facts(context: &Context) -> anyhow::Result<LintContext> {
                     path.display()
                 ));
             }
+            value = document.value.unwrap_or_default();
             document.root.map(RegistryIndex::new)
         }
         _ => {
@@ -114,7 +125,7 @@ pub fn facts(context: &Context) -> anyhow::Result<LintContext> {
             None
         }
     };
-    facts_with(context, registry)
+    Ok((facts_with(context, registry)?, value))
 }
 
 /// Gathers what the lints compare a document with, apart from the registry.
