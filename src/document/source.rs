@@ -1,7 +1,7 @@
 //! Defines the source of a document: its name, its text, and the conversion of byte offsets to lines and columns.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A range of bytes of the document.
 pub type Span = Range<usize>;
@@ -22,8 +22,9 @@ struct Content {
     name: Option<String>,
     text: String,
     lines: Vec<usize>,
-    /// The number of characters before each block of bytes, so that a place on a very long line is found quickly.
-    characters: Vec<usize>,
+    /// The number of characters before each block of bytes, so that a place on a very long line is found quickly. Counted at the
+    /// first use.
+    characters: OnceLock<Vec<usize>>,
     had_bom: bool,
 }
 
@@ -36,19 +37,30 @@ fn starts(bytes: &[u8]) -> usize {
 }
 
 impl Content {
+    fn characters(&self) -> &[usize] {
+        self.characters.get_or_init(|| {
+            let blocks = self.text.as_bytes().chunks(BLOCK);
+            let counted = blocks.scan(0, |before, block| {
+                *before += starts(block);
+                Some(*before)
+            });
+            std::iter::once(0).chain(counted).collect()
+        })
+    }
+
     /// Returns the number of characters before an offset.
     fn characters_before(&self, offset: usize) -> usize {
         let block = offset / BLOCK;
-        self.characters[block] + starts(&self.text.as_bytes()[block * BLOCK..offset])
+        self.characters()[block] + starts(&self.text.as_bytes()[block * BLOCK..offset])
     }
 
     /// Returns the offset of a character by its number from 0; the end of the text if there are fewer.
     fn offset_of(&self, number: usize) -> usize {
-        if self.characters.last().is_none_or(|all| number >= *all) {
+        if self.characters().last().is_none_or(|all| number >= *all) {
             return self.text.len();
         }
-        let block = self.characters.partition_point(|before| *before <= number).max(1) - 1;
-        let mut left = number - self.characters[block];
+        let block = self.characters().partition_point(|before| *before <= number).max(1) - 1;
+        let mut left = number - self.characters()[block];
         let bytes = &self.text.as_bytes()[block * BLOCK..];
         let is_it = |byte: &u8| {
             let is_start = byte & 0xc0 != 0x80;
@@ -72,15 +84,11 @@ impl Source {
         let lines = std::iter::once(0)
             .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
             .collect();
-        let mut characters = vec![0];
-        for block in text.as_bytes().chunks(BLOCK) {
-            characters.push(characters[characters.len() - 1] + starts(block));
-        }
         Source(Arc::new(Content {
             name,
             text,
             lines,
-            characters,
+            characters: OnceLock::new(),
             had_bom,
         }))
     }

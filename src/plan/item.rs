@@ -86,12 +86,10 @@ pub struct Conflict {
 
 /// Compares ids in natural order: `2` before `10`, `03` before `03a`.
 pub fn natural(a: &str, b: &str) -> Ordering {
-    let key = |s: &str| {
-        let digits = s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        (
-            s[..digits].parse::<u64>().unwrap_or(u64::MAX),
-            s[digits..].to_owned(),
-        )
-    };
+    fn key(id: &str) -> (u64, &str) {
+        let rest = id.trim_start_matches(|c: char| c.is_ascii_digit());
+        let digits = &id[..id.len() - rest.len()];
+        (digits.parse().unwrap_or(u64::MAX), rest)
+    }
     key(a).cmp(&key(b)).then_with(|| a.cmp(b))
 }
