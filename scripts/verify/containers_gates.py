@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from containers_engines import AS_OWNER, OWNER, Docker, Podman, Table, processes, run
+from containers_engines import AS_OWNER, OWNER, Docker, Podman, Table, fail, processes, run
 
 HERE = Path(__file__).resolve().parents[2]
 # How long gates sleep. No other process of the machine has this number, so a process that has it is of a gate.
@@ -158,10 +158,11 @@ class TierA:
         """Starts a run in containers, and waits until a gate prints `runs`."""
         (self.home / "results.json").unlink(missing_ok=True)
         words, env = self.command("--keep-going", *[word for gate in gates for word in ["--gate", gate]], *self.container())
-        process = subprocess.Popen(words, env=env, cwd=self.repo, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        for line in process.stdout:
-            if line == "runs\n":
-                break
+        said = self.home / "started.txt"
+        with open(said, "w") as errors:
+            process = subprocess.Popen(words, env=env, cwd=self.repo, stdout=subprocess.PIPE, stderr=errors, text=True)
+        if "runs\n" not in process.stdout:
+            fail(f"{', '.join(gates)} ended with {process.wait()} before it ran:\n{said.read_text()}")
         yield process
         if process.poll() is None:
             process.kill()

@@ -334,7 +334,8 @@ fn mounts_are_read_once_per_run() {
         let strace = ["strace", "-f", "-qq", "-e", "trace=openat", "-o"];
         let before = [&strace[..], &[trace.to_str().unwrap()]].concat();
         let mut run = fixture.call(&[&["run"], gates].concat()).under(&before);
-        assert!(run.stdout(Stdio::null()).status().unwrap().success());
+        let out = run.output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let calls = std::fs::read_to_string(&trace).unwrap();
         calls.matches("/proc/self/mountinfo").count()
     };
