@@ -147,6 +147,8 @@ class TierA:
         words, env = self.command(*arguments, **environment)
         (self.home / "results.json").unlink(missing_ok=True)
         ended = subprocess.run(words, env=env, cwd=self.repo, capture_output=True, text=True)
+        if "cannot use the registry" in ended.stderr:
+            fail(f"{' '.join(arguments)}: {ended.stderr}")
         return ended.returncode, self.written(), ended.stdout + ended.stderr
 
     def written(self) -> dict:
