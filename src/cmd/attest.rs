@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cmd::context::{self, Context, Format, print_data, print_json, say, say_text};
 use crate::cmd::contract_input::{self, ContractInput};
+use crate::cmd::form_files;
 use crate::cmd::github;
 use crate::cmd::help::{self, Help};
 use crate::cmd::init;
@@ -194,7 +195,9 @@ fn body(context: &Context, args: &Args) -> anyhow::Result<Body> {
     let named = args.body.as_deref().or(args.write.as_deref());
     let text = match named {
         Some(path) if args.write.is_some() && !path.exists() && !args.verify => {
-            let template = context.repo.join(".github/pull_request_template.md");
+            let template = context
+                .repo
+                .join(form_files::pull_request_template(&context.repo));
             // Without a template, the description is only the block.
             init::without_marks(&std::fs::read_to_string(template).unwrap_or_default())
         }

@@ -19,6 +19,7 @@ use anyhow::{Context as _, bail};
 use minijinja::context;
 
 use crate::cmd::context::{Context, Format, print, print_data, print_json_line};
+use crate::cmd::form_files;
 use crate::cmd::help::{self, Help};
 use crate::cmd::init::questions::Answers;
 use crate::cmd::init::render::render;
@@ -98,13 +99,6 @@ const HOOKS: [(&str, &str); 2] = [
 const SELF: &str = "$/";
 /// The folder of skills that `--skill` uses without a value.
 const SKILLS: &str = ".claude/skills";
-/// The paths that GitHub accepts for a pull-request template.
-const PR_TEMPLATES: [&str; 4] = [
-    ".github/pull_request_template.md",
-    ".github/PULL_REQUEST_TEMPLATE.md",
-    "pull_request_template.md",
-    "docs/pull_request_template.md",
-];
 
 /// Runs `init`.
 pub fn run(context: &Context, args: &Args, command: &clap::Command) -> anyhow::Result<Exit> {
@@ -250,7 +244,8 @@ fn plan(repo: &Path, git: &Git, args: &Args, known: Option<(Registry, String)>) 
         Some(text) => text,
         None => render(
             REGISTRY,
-            context! { packages => packages::for_template(&packages), schemas => &schemas },
+            context! {
+            packages => packages::for_template(&packages), compile_all => packages::COMPILE, schemas => &schemas },
         )?,
     };
     let settings = match settings {
@@ -277,15 +272,14 @@ fn plan(repo: &Path, git: &Git, args: &Args, known: Option<(Registry, String)>) 
     let package = package.map(|package| package.path.as_str());
     let form = |text: &str| forms::adapt(text, &value, package);
     let bundles: Vec<&str> = value.bundles.keys().map(|id| id.as_str()).collect();
-    let template = PR_TEMPLATES.iter().find(|path| repo.join(path).is_file());
+    let template = form_files::pull_request_template(repo);
     let no_block = "this template has no attestation block; see `nmoe-gates explain no-block`";
     let no_call = "this workflow does not call nmoe-gates; check it with `nmoe-gates lint workflows`, or rename it and run `init` again";
     let mut steps = vec![
         Step::new(repo, paths::REGISTRY, registry),
         Step::new(repo, paths::SETTINGS, settings),
-        Step::owned(repo, ".github/ISSUE_TEMPLATE/work_item.yml", &form(ISSUE_FORM)),
-        Step::owned(repo, template.unwrap_or(&PR_TEMPLATES[0]), &form(PR_TEMPLATE))
-            .needs("nmoe_pr", no_block),
+        Step::owned(repo, form_files::ISSUE_FORM, &form(ISSUE_FORM)),
+        Step::owned(repo, &template, &form(PR_TEMPLATE)).needs("nmoe_pr", no_block),
         Step::owned(repo, paths::PR_LINT, &adapt(PR_LINT, &lint_action, &[])).needs("nmoe-gates", no_call),
         Step::owned(repo, paths::TIER_B, &adapt(TIER_B, &run_action, &bundles)).needs("nmoe-gates", no_call),
     ];

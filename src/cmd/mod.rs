@@ -18,6 +18,7 @@ pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod first_process;
+pub mod form_files;
 pub mod gates;
 pub mod github;
 pub mod help;

@@ -59,7 +59,11 @@ impl Content {
         if self.characters().last().is_none_or(|all| number >= *all) {
             return self.text.len();
         }
-        let block = self.characters().partition_point(|before| *before <= number).max(1) - 1;
+        let block = self
+            .characters()
+            .partition_point(|before| *before <= number)
+            .max(1)
+            - 1;
         let mut left = number - self.characters()[block];
         let bytes = &self.text.as_bytes()[block * BLOCK..];
         let is_it = |byte: &u8| {

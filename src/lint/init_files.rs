@@ -8,12 +8,6 @@ use crate::domain::registry::{Registry, SINGLE};
 use crate::lint::codes::contract::UNKNOWN_GATE;
 use crate::lint::workflows;
 
-/// The forms that `init` writes.
-pub const FORMS: [&str; 2] = [
-    ".github/ISSUE_TEMPLATE/work_item.yml",
-    ".github/pull_request_template.md",
-];
-
 /// The step that updates all of these files.
 const UPDATE: &str = "`nmoe-gates init` shows what to update";
 

@@ -62,6 +62,58 @@ fn written_files_pass_own_lints() {
     );
 }
 
+/// A repository of scripts: its gates also check the modules beside the folders.
+#[test]
+fn modules_at_the_top_are_checked() {
+    let sandbox = Sandbox::new();
+    sandbox.git(["init", "--quiet"]);
+    for file in ["train.py", "config/small.py", "my data/x.py"] {
+        sandbox.file(file, "a = 1\n");
+    }
+    sandbox.gates(["init"]).run().any_output().any_files().exits(0);
+    sandbox.gates(["lint", "registry"]).run().exits(0);
+    let tier_a = |expected| {
+        let run = sandbox.gates(["run", "--tier", "a", "--keep-going"]).run();
+        run.any_output().any_files().exits(expected).stderr
+    };
+    let said = tier_a(0);
+    assert!(said.contains("All 3 gates passed"), "{said}");
+    for file in ["train.py", "my data/x.py"] {
+        sandbox.file(file, "a = (\n");
+        let said = tier_a(1);
+        assert!(said.contains("1 fail"), "{file}: {said}");
+        sandbox.file(file, "a = 1\n");
+    }
+}
+
+/// GitHub finds a template in three folders, in any case. `doctor` and `init` find the same file.
+#[test]
+fn template_of_the_repository_is_found() {
+    for path in [
+        ".github/PULL_REQUEST_TEMPLATE.md",
+        "docs/PULL_REQUEST_TEMPLATE.md",
+        "Pull_Request_Template.md",
+    ] {
+        let sandbox = fresh();
+        sandbox.file(path, "Ours\n\n```yaml\nnmoe_pr: {}\n```\n");
+        let files = actions(&sandbox, &[]);
+        let templates: Vec<_> = files
+            .iter()
+            .filter(|(file, _)| file.to_lowercase().ends_with("pull_request_template.md"))
+            .collect();
+        assert_eq!(templates, [&(path.to_owned(), "keep".to_owned())]);
+        let report = sandbox
+            .gates(["doctor", "--format", "json"])
+            .run()
+            .exits(0)
+            .any_output()
+            .json();
+        let checks = report["checks"].as_array().unwrap();
+        let forms = checks.iter().find(|check| check["name"] == "forms").unwrap();
+        assert_eq!(forms["state"], "ok", "{path}: {forms}");
+    }
+}
+
 #[test]
 fn existing_files_are_not_overwritten() {
     let sandbox = fresh();

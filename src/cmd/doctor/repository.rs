@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use crate::cmd::context::Context;
 use crate::cmd::doctor::check::{Check, State, listed, plural};
 use crate::cmd::doctor::required_check;
+use crate::cmd::form_files;
 use crate::cmd::github::{self, How};
 use crate::cmd::init;
 use crate::cmd::lint::workflows as lint_workflows;
@@ -149,9 +150,10 @@ fn policies() -> Check {
 }
 
 fn forms(repo: &Path, registry: &Registry) -> Check {
-    let forms = init_files::FORMS;
-    let read = |form: &&str| std::fs::read_to_string(repo.join(form)).ok();
-    let absent: Vec<&str> = forms.into_iter().filter(|form| read(form).is_none()).collect();
+    let forms = form_files::paths(repo);
+    let read = |form: &String| std::fs::read_to_string(repo.join(form)).ok();
+    let absent = forms.iter().filter(|form| read(form).is_none());
+    let absent: Vec<&str> = absent.map(String::as_str).collect();
     if !absent.is_empty() {
         return Check::not(
             State::Missing,

@@ -6,6 +6,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::domain::next_step::shell_line;
+
+/// Compiles modules, and leaves nothing in the checkout.
+pub const COMPILE: &str = "python3 -X pycache_prefix=${HOME}/.cache/pycache -m compileall -q";
+
 /// A package.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Package {
@@ -33,11 +38,35 @@ const AUXILIARY: [&str; 12] = [
     "docker",
 ];
 
+/// Modules at the top of a repository that it does not ship.
+const AUXILIARY_MODULES: [&str; 3] = ["setup.py", "conftest.py", "noxfile.py"];
+
+/// The folder of the modules at the top of a repository.
+const TOP: &str = ".";
+
 /// The folders in which packages are, most common first.
 const ROOTS: [&str; 2] = ["", "src/"];
 
-/// Lists the packages.
+/// Lists the packages, and the modules at the top as one more.
 pub fn find(repo: &Path) -> Vec<Package> {
+    let mut found = in_folders(repo);
+    if !found.is_empty() {
+        found.extend(scripts(repo));
+    }
+    found
+}
+
+/// Returns the modules at the top: training scripts that belong to no package.
+fn scripts(repo: &Path) -> Option<Package> {
+    let file = module(repo, &AUXILIARY_MODULES)?;
+    Some(Package {
+        name: "scripts".to_owned(),
+        path: TOP.to_owned(),
+        file,
+    })
+}
+
+fn in_folders(repo: &Path) -> Vec<Package> {
     let declared = declared(repo);
     let paths = declared
         .iter()
@@ -64,24 +93,37 @@ pub fn find(repo: &Path) -> Vec<Package> {
 /// # Errors
 /// The folder has no module.
 pub fn named(repo: &Path, folder: &str) -> anyhow::Result<Package> {
-    package(repo, folder.trim_end_matches('/').to_owned()).with_context(|| {
+    let found = match folder.trim_end_matches('/') {
+        TOP => scripts(repo),
+        folder => package(repo, folder.to_owned()),
+    };
+    found.with_context(|| {
         format!("cannot use the package {folder}: the folder has no Python module\nhelp: `nmoe-gates init --dry-run` finds the packages")
     })
 }
 
-/// Returns name, folder and file of each package.
+/// Returns the end of the id of a gate, what `compileall` compiles, and the file, each as TOML writes it.
 pub fn for_template(packages: &[Package]) -> Vec<(String, String, String)> {
-    let row = |p: &Package| (p.name.clone(), p.path.clone(), p.file.clone());
+    let toml = |text: &str| toml::Value::from(text).to_string();
+    let row = |p: &Package| {
+        let folder = match p.path.as_str() {
+            TOP => "-l .".to_owned(),
+            path if path.starts_with('-') => shell_line(&[format!("./{path}/")]),
+            path => shell_line(&[format!("{path}/")]),
+        };
+        let id = p.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        (id, toml(&format!("{COMPILE} {folder}")), toml(&p.file))
+    };
     packages.iter().map(row).collect()
 }
 
 /// Returns the package in a folder; nothing if the folder holds no module. A namespace package has its modules one level deeper.
 fn package(repo: &Path, path: String) -> Option<Package> {
     let dir = repo.join(&path);
-    let file = module(&dir).or_else(|| {
+    let file = module(&dir, &[]).or_else(|| {
         folders(&dir)
             .into_iter()
-            .find_map(|name| Some(format!("{name}/{}", module(&dir.join(&name))?)))
+            .find_map(|name| Some(format!("{name}/{}", module(&dir.join(&name), &[])?)))
     })?;
     Some(Package {
         name: path.rsplit('/').next().unwrap_or(&path).to_owned(),
@@ -90,11 +132,13 @@ fn package(repo: &Path, path: String) -> Option<Package> {
     })
 }
 
-/// Returns `__init__.py`, which sorts before every module, or the first module of a folder.
-fn module(dir: &Path) -> Option<String> {
+/// Returns `__init__.py`, which sorts before every module, or the first module of a folder, apart from some.
+fn module(dir: &Path, without: &[&str]) -> Option<String> {
     let entries = std::fs::read_dir(dir).ok()?;
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter(|name| name.ends_with(".py")).min()
+    names
+        .filter(|name| name.ends_with(".py") && !without.contains(&name.as_str()))
+        .min()
 }
 
 /// Lists the names of the folders in a folder, sorted, without hidden ones.
@@ -198,6 +242,50 @@ mod tests {
             ]
             .concat();
             assert_eq!(packages(&declared), wanted, "{pyproject}");
+        }
+    }
+
+    #[test]
+    fn modules_at_the_top_are_one_more() {
+        let tree = [
+            ("train.py", ""),
+            ("model.py", ""),
+            ("config/a.py", ""),
+            ("data/x/prepare.py", ""),
+        ];
+        let wanted = [
+            ("config", "config/a.py"),
+            ("data", "data/x/prepare.py"),
+            (".", "model.py"),
+        ];
+        assert_eq!(
+            packages(&tree),
+            wanted.map(|(path, file)| (path.to_owned(), file.to_owned()))
+        );
+        assert_eq!(
+            packages(&[("setup.py", ""), ("my/a.py", "")]),
+            pair("my", "my/a.py")
+        );
+    }
+
+    #[test]
+    fn folders_are_quoted_for_the_shell() {
+        let row = |path: &str| {
+            let package = Package {
+                name: path.to_owned(),
+                path: path.to_owned(),
+                file: "a.py".to_owned(),
+            };
+            for_template(&[package]).remove(0).1
+        };
+        for (path, wanted) in [
+            ("my pkg", "-q 'my pkg/'"),
+            ("p;id", "-q 'p;id/'"),
+            ("a$b", "-q 'a$b/'"),
+            ("-x", "-q ./-x/"),
+            (".", "-q -l ."),
+        ] {
+            assert!(row(path).contains(wanted), "{}", row(path));
         }
     }
 

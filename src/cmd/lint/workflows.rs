@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 
 use crate::cmd::context::Context;
+use crate::cmd::form_files;
 use crate::cmd::help::{self, Help};
 use crate::cmd::lint::gather;
 use crate::cmd::print_findings;
@@ -79,7 +80,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
                 .is_some_and(|name| name.ends_with(settings.publish.workflow()))
         });
         findings.extend(tier_b.filter_map(|source| init_files::choices(source, &registry.value)));
-        let forms = init_files::FORMS.map(|form| context.repo.join(form));
+        let forms = form_files::paths(&context.repo).map(|form| context.repo.join(form));
         for form in forms.iter().filter(|form| form.is_file()) {
             let source = gather::source(form)?;
             findings.extend(init_files::form(&source, &registry.value));
