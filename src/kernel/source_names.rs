@@ -73,6 +73,9 @@ impl Reader<'_> {
                 at += length;
             } else if matches!(rest[0], b'"' | b'\'') {
                 let (inside, end) = string(self.bytes, at, self.language);
+                if self.is_formatted(at) {
+                    self.push_expressions(inside.clone());
+                }
                 self.push_string(inside);
                 at = end;
             } else if is_word(rest[0]) {
@@ -97,6 +100,45 @@ impl Reader<'_> {
                 Some(memchr::memmem::find(&rest[2..], b"*/").map_or(rest.len(), |n| n + 4))
             }
             Language::C => None,
+        }
+    }
+
+    /// Whether the string that begins here has a prefix such as `f`, `rf` or `t`: its braces hold code.
+    fn is_formatted(&self, quote: usize) -> bool {
+        let before = &self.bytes[..quote];
+        let length = before.iter().rev().take_while(|b| is_word(**b)).count();
+        let prefix = &before[quote - length..];
+        self.language == Language::Python
+            && length <= 2
+            && prefix.iter().all(|b| b"fFtTrR".contains(b))
+            && prefix.iter().any(|b| b"fFtT".contains(b))
+    }
+
+    /// Adds the names in the braces of a formatted string. `{{` is a brace of the text.
+    fn push_expressions(&mut self, inside: Range<usize>) {
+        let (mut at, mut depth, mut start) = (inside.start, 0_usize, inside.start);
+        while at < inside.end {
+            match self.bytes[at] {
+                b'{' if depth == 0 && self.bytes.get(at + 1) == Some(&b'{') => at += 1,
+                b'{' => {
+                    depth += 1;
+                    if depth == 1 {
+                        start = at + 1;
+                    }
+                }
+                b'}' if depth > 0 => {
+                    depth -= 1;
+                    if depth == 0 {
+                        let found = names(&self.text[start..at], self.language);
+                        self.found.extend(found.into_iter().map(|name| Name {
+                            at: name.at.start + start..name.at.end + start,
+                            text: name.text,
+                        }));
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
         }
     }
 
@@ -324,6 +366,17 @@ mod tests {
             "all_to_all"
         );
         assert_eq!(python("'all_to', '_all'"), ["all_to", "_all"]);
+        for text in [
+            "f\"{d.alltoall(a)} x\"",
+            "rf'''\n{ {1: d.alltoall} }'''",
+            "T'{{no}} {d.alltoall:>{w}}'",
+            "f'{d.g(\"{}\")}{d.alltoall}'",
+        ] {
+            assert!(python(text).contains(&"alltoall".to_owned()), "{text}");
+        }
+        for text in ["f'{{alltoall}} alltoall'", "'{alltoall} x'"] {
+            assert!(!python(text).contains(&"alltoall".to_owned()), "{text}");
+        }
     }
 
     proptest! {
