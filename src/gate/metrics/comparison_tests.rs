@@ -64,6 +64,11 @@ fn logs_with_other_words_clash() {
         ("x: 5 ms\n", "x: 6\n"),
         ("x: 5 ms\n", "x: 6 GiB\n"),
         ("x: 5K\n", "x: 500\n"),
+        ("x: 5 ms warm\n", "x: 6 ms\n"),
+        ("x: 5 ms (warm)\n", "x: 6 ms (cold)\n"),
+        ("step,x (ms)\n1,5\n2,5\n", "step,x (s)\n1,5\n2,5\n"),
+        ("step\tx[ms]\n1\t5\n", "step\tx[s]\n1\t5\n"),
+        ("step,x (s)\n1,5\n2,5\n", "step,x\n1,5\n2,5\n"),
         ("x: 1.1 aa\nx: 9 bb\n", "x: 9 bb\n"),
     ] {
         assert!(clash(base, change) && clash(change, base), "{base}{change}");
@@ -76,6 +81,8 @@ fn logs_with_other_words_clash() {
         ("x: 5\nx: 5 improved\n", "x: 6\n"),
         ("x: 22.8K\n", "x: 20,100\n"),
         ("x: 5 ms\n", "x: 6 ms\n"),
+        ("step,x (ms)\n1,5\n2,5\n", "step,x (ms)\n1,6\n2,6\n"),
+        ("x: 5 ms (loss: 3)\n", "x: 6 ms (lr: 2)\n"),
     ] {
         assert!(!clash(base, change) && !clash(change, base), "{base}{change}");
     }

@@ -73,6 +73,8 @@ pub struct Gauge {
     found: Found,
     unit: Option<Unit>,
     bare: bool,
+    /// The unit in the header of its column.
+    pub column_unit: Option<String>,
     labels: Arc<[Label]>,
     /// How its numbers are written.
     pub forms: Forms,
@@ -123,6 +125,7 @@ impl Gauge {
             found,
             unit: metric.unit.as_deref().map(Unit::declared),
             bare: false,
+            column_unit: None,
             labels: Arc::new([]),
             forms: Forms::default(),
             notes: Vec::new(),
@@ -297,6 +300,7 @@ impl Gauge {
         let scale = self.metric.scale.unwrap_or(1.0);
         let written = number.unit.clone().or(between);
         let text = written.map(|range| String::from_utf8_lossy(&line[range]).trim().to_owned());
+        let text = text.or_else(|| self.column_unit.clone());
         form.unit = text.is_some();
         if !number.value.is_finite() {
             return Ok(number.value);

@@ -209,7 +209,7 @@ impl Meter {
         }
         let line = std::mem::take(&mut self.line);
         let limit = line.len() - LONG_MATCH;
-        self.table = None;
+        self.end_table();
         self.search(&line, limit);
         self.settle(&line);
         // One match's length stays before it, so that a pattern can look back.
@@ -221,6 +221,13 @@ impl Meter {
         self.at.looked = self.at.looked.saturating_sub(dropped);
         self.line = line;
         self.line.drain(..dropped);
+    }
+
+    fn end_table(&mut self) {
+        self.table = None;
+        for gauge in &mut self.gauges {
+            gauge.column_unit = None;
+        }
     }
 
     /// Reads a line to its end.
@@ -235,7 +242,7 @@ impl Meter {
             }
             Some(Row::Skip) => true,
             Some(Row::End) => {
-                self.table = None;
+                self.end_table();
                 false
             }
             None => false,
@@ -246,8 +253,11 @@ impl Meter {
             if !self.events.is_empty() && self.events.iter().all(|e| found(&e.what)) {
                 let labels = self.gauges.iter().enumerate();
                 self.table = Table::header(line, labels.filter_map(|(at, gauge)| Some((at, gauge.label()?))));
-                if self.table.is_some() {
+                if let Some(table) = &mut self.table {
                     self.events.clear();
+                    for (gauge, unit) in table.units.drain(..) {
+                        self.gauges[gauge].column_unit = Some(unit);
+                    }
                 }
             }
         }

@@ -73,6 +73,13 @@ impl Label {
                 })
     }
 
+    /// The unit in the brackets of a column header, if the metric declares none.
+    pub fn unit_in(&self, header: &[u8]) -> Option<String> {
+        let end = self.end(header, 0).filter(|_| self.unit.is_none())?;
+        let (unit, _) = self.bracket(header, skip_blanks(header, end))?;
+        Some(String::from_utf8_lossy(&header[unit]).into_owned())
+    }
+
     /// Whether the name of a value begins right here.
     pub fn begins(&self, text: &[u8]) -> bool {
         self.end(text, 0)

@@ -16,6 +16,8 @@ pub struct Table {
     columns: usize,
     /// Column and gauge.
     watched: Vec<(usize, usize)>,
+    /// Gauge and the unit in its header.
+    pub units: Vec<(usize, String)>,
     confirmed: bool,
 }
 
@@ -63,9 +65,15 @@ impl Table {
                         Some((column, gauge))
                     })
                     .collect();
+                let unit = |(gauge, label): (usize, &Label)| {
+                    let (column, _) = watched.iter().find(|(_, watching)| *watching == gauge)?;
+                    Some((gauge, label.unit_in(&line[fields[*column].clone()])?))
+                };
+                let units = labels.clone().filter_map(unit).collect();
                 (!watched.is_empty()).then_some(Table {
                     between,
                     columns: fields.len(),
+                    units,
                     watched,
                     confirmed: false,
                 })

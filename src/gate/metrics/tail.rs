@@ -58,6 +58,7 @@ pub(super) fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Wh
         if is_declared(line, &glued, how) || Unit::known(text(&line[glued.clone()])).is_some() {
             tail.end = glued.end;
             tail.unit = Some(glued);
+            behind_unit(line, how, &mut tail)?;
             return Ok(tail);
         }
         // The pattern of the registry says what follows.
@@ -71,6 +72,7 @@ pub(super) fn tail(line: &[u8], at: usize, how: &Writing<'_>) -> Result<Tail, Wh
     if let Some((unit, end)) = bracketed(line, from, how)? {
         tail.end = end;
         tail.unit = Some(unit);
+        behind_unit(line, how, &mut tail)?;
         return Ok(tail);
     }
     if let Some(after) = spread(line, from) {
@@ -114,7 +116,7 @@ fn apart_unit(line: &[u8], how: &Writing<'_>, tail: &mut Tail) -> Result<(), Why
     if stands_apart(line, &apart, how) {
         tail.end = apart.end;
         tail.unit = Some(apart);
-        return Ok(());
+        return behind_unit(line, how, tail);
     }
     // The pattern of the registry says what follows.
     if from < how.matched {
@@ -133,6 +135,31 @@ fn apart_unit(line: &[u8], how: &Writing<'_>, tail: &mut Tail) -> Result<(), Why
         tail.word = words::fingerprint(line, from);
         tail.unknown = next == Words::Unknown;
     }
+    Ok(())
+}
+
+/// Checks the word behind the unit, perhaps in brackets: a factor changes the number, and another word may.
+fn behind_unit(line: &[u8], how: &Writing<'_>, tail: &mut Tail) -> Result<(), Why> {
+    let at = skip_blanks(line, tail.end);
+    let open = usize::from(matches!(
+        line.get(at),
+        Some(b'(' | b'[' | b'{' | b'<' | b'"' | b'\'')
+    ));
+    let from = skip_blanks(line, at + open);
+    if from == tail.end || from < how.matched || (how.name)(&line[from..]) {
+        return Ok(());
+    }
+    let next = words::after(line, tail.end, from);
+    if !matches!(next, Words::Unknown | Words::Column) {
+        return Ok(());
+    }
+    let said = words::first(line, from);
+    let is_factor =
+        matches!(said.as_bytes(), [letter] if unit::suffix(*letter).is_some()) || is_numeral(said);
+    if is_factor || open > 0 && words::is_divisor(said) {
+        return Err(Why::Unit);
+    }
+    tail.word = words::fingerprint(line, from);
     Ok(())
 }
 

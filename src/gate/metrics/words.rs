@@ -138,11 +138,14 @@ pub fn fingerprint(line: &[u8], at: usize) -> u32 {
 /// Whether a word after a unit changes what the unit means: `tok/s each`, `tok/s per GPU`.
 pub fn divides(line: &[u8], unit_end: usize) -> bool {
     let at = skip_blanks(line, unit_end);
-    let word = first(line, at);
-    at > unit_end
-        && ["each", "per", "apiece", "every"]
-            .iter()
-            .any(|w| w.eq_ignore_ascii_case(word))
+    at > unit_end && is_divisor(first(line, at))
+}
+
+/// Whether a word divides the unit before it.
+pub fn is_divisor(word: &str) -> bool {
+    ["each", "per", "apiece", "every"]
+        .iter()
+        .any(|w| w.eq_ignore_ascii_case(word))
 }
 
 /// Whether `/` at this place stands before a word that is not the name of a value: `14843 / GPU`.
