@@ -188,6 +188,21 @@ fn missing_measurement_never_passes() {
     }
 }
 
+/// One log is one measurement, however often it is named.
+#[test]
+fn log_named_twice_is_refused() {
+    let sandbox = Sandbox::new();
+    let log = &logs(50_000.0, 0, 1)[0];
+    sandbox.file("base.log", log).file("head.log", log);
+    let sides = ["--baseline", "base.log", "./base.log", "--head", "head.log"];
+    let call = ["perf", "compare", "--budget-pct", "-10"];
+    sandbox
+        .gates(call.iter().chain(&sides))
+        .run()
+        .exits(2)
+        .reports("cannot compare ./base.log: it is named twice for one side");
+}
+
 /// Measurements that repeat exactly have no variance; they are compared exactly.
 #[test]
 fn repeated_values_are_compared_exactly() {

@@ -1,5 +1,6 @@
 //! `perf compare`: compares two sets of logs or results and prints a verdict.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -241,8 +242,16 @@ fn declared(context: &Context, args: &Args) -> anyhow::Result<Vec<Metric>> {
     Ok(known.reads())
 }
 
+/// Reads the logs of one side. A log that is named twice is one measurement, and would look like a metric without variance.
 fn read(paths: &[PathBuf], wanted: &Wanted) -> anyhow::Result<Vec<Recorded>> {
+    let mut known = HashSet::new();
     let one = |path: &PathBuf| {
+        if path.canonicalize().is_ok_and(|path| !known.insert(path)) {
+            bail!(
+                "cannot compare {}: it is named twice for one side\nhelp: name each measurement once",
+                path.display()
+            );
+        }
         let log = input_files::log(path).with_context(|| format!("cannot read {}", path.display()))?;
         from_logs::read(log.reader, wanted)
             .map_err(|why| anyhow::anyhow!(why))
