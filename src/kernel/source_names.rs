@@ -120,6 +120,10 @@ impl Reader<'_> {
         while at < inside.end {
             match self.bytes[at] {
                 b'{' if depth == 0 && self.bytes.get(at + 1) == Some(&b'{') => at += 1,
+                b'"' | b'\'' if depth > 0 => {
+                    at = string(self.bytes, at, self.language).1.min(inside.end);
+                    continue;
+                }
                 b'{' => {
                     depth += 1;
                     if depth == 1 {
@@ -371,6 +375,7 @@ mod tests {
             "rf'''\n{ {1: d.alltoall} }'''",
             "T'{{no}} {d.alltoall:>{w}}'",
             "f'{d.g(\"{}\")}{d.alltoall}'",
+            "f\"{'{'}{d.alltoall(a)}\"",
         ] {
             assert!(python(text).contains(&"alltoall".to_owned()), "{text}");
         }
